@@ -1,0 +1,1 @@
+"""Paperplane: the backend of a Telegram Web clone."""

@@ -1,0 +1,74 @@
+"""Accounts: one's own profile, and people made without a code, for operators and demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from app.auth.profile import User, present_users
+from app.auth.queries import accounts
+from app.auth.schemas import NewUser, ProfileChange, Register
+from app.errors import Conflict, NotFound, UsernameTaken
+from app.infra.db import UnitOfWork
+from app.infra.passwords import hash_password
+from app.web.input import refusal
+
+
+def get_profile(unit: UnitOfWork, user_id: int) -> User:
+    """One's own profile; raises NotFound."""
+    row = accounts.profile(unit, user_id)
+    if row is None:
+        raise NotFound
+    return present_users([row])[0]
+
+
+def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> User:
+    """Changes the given fields of one's own profile; raises UsernameTaken."""
+    changes = change.model_dump(exclude_unset=True)
+    for name in ("last_name", "bio"):
+        if name in changes:
+            changes[name] = changes[name] or None
+    if changes and not accounts.change_profile(unit, user_id, changes):
+        raise UsernameTaken
+    return get_profile(unit, user_id)
+
+
+def create_user(
+    unit: UnitOfWork, phone: str, password: str, first_name: str, last_name: str | None, username: str
+) -> int:
+    """Creates an account without a code and answers its id.
+
+    Raises ValidationFailed, UsernameTaken, or Conflict where the number has an account.
+    """
+    try:
+        person = Register(phone=phone, password=password, first_name=first_name, last_name=last_name, username=username)
+    except ValidationError as error:
+        raise refusal(error) from None
+    row = NewUser(person.phone, person.first_name, person.last_name, person.username)
+    if accounts.has_account(unit, row.phone):
+        raise Conflict("This phone number has an account already.")
+    if accounts.username_is_taken(unit, person.username):
+        raise UsernameTaken
+    return create_users(unit, [row], hash_password(person.password))[0]
+
+
+def create_users(unit: UnitOfWork, rows: Sequence[NewUser], password_hash: str) -> list[int]:
+    """Creates many accounts in one statement, all with one password; answers their ids in the order of the rows.
+
+    Numbers that have an account keep it as it is. Raises Conflict where a username belongs to another number.
+    """
+    phones = [row.phone for row in rows]
+    accounts.insert_users(
+        unit,
+        phones,
+        [row.first_name for row in rows],
+        [row.last_name or None for row in rows],
+        [row.username for row in rows],
+        password_hash,
+    )
+    ids = accounts.ids_of_phones(unit, phones)
+    missing = [row.username for row in rows if row.phone not in ids]
+    if missing:
+        raise Conflict(f"These usernames are taken: {', '.join(str(name) for name in missing[:10])}.")
+    return [ids[phone] for phone in phones]

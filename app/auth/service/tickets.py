@@ -1,0 +1,38 @@
+"""Who opens a WebSocket: by an access token, or by a ticket that is good once, on whatever API process."""
+
+from __future__ import annotations
+
+from app.auth import tokens
+from app.auth.schemas import SocketTicket
+from app.errors import Unauthenticated
+from app.infra import redis
+from app.web.authentication import Caller, read_token
+
+_breaker = redis.Breaker()
+
+
+def make_ticket(caller: Caller) -> SocketTicket:
+    """A ticket for one handshake, so that no long-lived token stands in a URL."""
+    ticket, life = tokens.make_ticket(caller)
+    return {"ticket": ticket, "expires_in": life}
+
+
+def authenticate_socket(token: str) -> Caller:
+    """Who an access token or ticket lets open a socket; a ticket is used up.
+
+    Says nothing of revocation: ask `require_live_session` next. Raises Unauthenticated, also as TokenExpired. Access
+    tokens are read in the context of the Flask app.
+    """
+    return redeem_ticket(token) if tokens.is_ticket(token) else read_token(token)
+
+
+def redeem_ticket(token: str) -> Caller:
+    """Who a ticket was made for; uses it up. Raises Unauthenticated, also where Redis is away and nobody could tell
+    whether it was used: the access token works then.
+    """
+    ticket = tokens.read_ticket(token)
+    key = f"ticket:{ticket.token_id}"
+    first = _breaker.call(lambda: redis.client().set(key, 1, nx=True, ex=ticket.seconds_left + 1), None)
+    if not first:
+        raise Unauthenticated("The ticket was used, or cannot be checked just now: get a new one.")
+    return ticket.caller

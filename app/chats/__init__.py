@@ -1,0 +1,1 @@
+"""Chats: direct, groups and channels; who is in them; what each member has read and set."""

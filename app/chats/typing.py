@@ -1,0 +1,81 @@
+"""Who types where: in Redis only, expiring by itself, never in channels.
+
+`chat:{id}:typing` is a sorted set of people scored by when their mark ends (Unix milliseconds). The process that took
+the mark also tells the chat when it ran out; should the process die, clients let the mark end by themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from app.chats import events, service
+from app.errors import Forbidden
+from app.infra.db import UnitOfWork
+from app.infra.redis_writer import writer
+from config import settings
+
+
+class _Marks:
+    """The marks that this process took, and the one thread (a greenlet under gevent) that ends them."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[int, int], tuple[float, int]] = {}
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def hold(self, chat_id: int, user_id: int, members_revision: int) -> None:
+        """Keeps a mark until the expiry from now."""
+        with self._lock:
+            self._ends[chat_id, user_id] = (time.monotonic() + settings().typing_expiry, members_revision)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="typing-expiry", daemon=True)
+                self._thread.start()
+
+    def drop(self, chat_id: int, user_id: int) -> None:
+        """Forgets a mark."""
+        with self._lock:
+            self._ends.pop((chat_id, user_id), None)
+
+    def of_user(self, user_id: int) -> list[tuple[int, int]]:
+        """The chats, with their members_revision, in which the person has a mark."""
+        return [(chat, revision) for (chat, user), (_, revision) in list(self._ends.items()) if user == user_id]
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(0.5)
+            now = time.monotonic()
+            for (chat_id, user_id), (end, members_revision) in list(self._ends.items()):
+                if end <= now:
+                    stop(chat_id, user_id, members_revision)
+
+
+_marks = _Marks()
+
+
+def set_typing(unit: UnitOfWork, chat_id: int, user_id: int, is_typing: bool, connection_id: str) -> None:
+    """Sets or ends the caller's mark in a chat; raises NotFound, or Forbidden in channels."""
+    member = service.membership(unit, chat_id, user_id)
+    if member.chat_type == "channel":
+        raise Forbidden("Nobody is shown as typing in a channel.")
+    if not is_typing:
+        stop(chat_id, user_id, member.members_revision, connection_id)
+        return
+    end = int((time.time() + settings().typing_expiry) * 1000)
+    writer().submit("ZADD", f"chat:{chat_id}:typing", end, user_id)
+    writer().submit("PEXPIRE", f"chat:{chat_id}:typing", settings().typing_expiry * 1000)
+    events.typing(chat_id, member.members_revision, user_id, True, connection_id)
+    _marks.hold(chat_id, user_id, member.members_revision)
+
+
+def stop(chat_id: int, user_id: int, members_revision: int, connection_id: str | None = None) -> None:
+    """Ends a mark and tells the chat."""
+    _marks.drop(chat_id, user_id)
+    writer().submit("ZREM", f"chat:{chat_id}:typing", user_id)
+    events.typing(chat_id, members_revision, user_id, False, connection_id)
+
+
+def stop_all(user_id: int) -> None:
+    """Ends all marks of a person whose last connection here is gone."""
+    for chat_id, members_revision in _marks.of_user(user_id):
+        stop(chat_id, user_id, members_revision)

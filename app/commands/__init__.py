@@ -1,0 +1,1 @@
+"""What operators type: `python -m app.commands create-user | demo | doctor`."""

@@ -1,0 +1,172 @@
+"""Every error that a client may be told: a stable code, an HTTP status and a sentence that helps.
+
+Services raise these; the HTTP door renders them as RFC 9457 problem+json, the WebSocket door as an `error` frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from typing_extensions import TypedDict
+
+
+class FieldError(TypedDict):
+    """What is wrong with one field of the input."""
+
+    field: str
+    message: str
+
+
+class AppError(Exception):
+    """The root of all errors that clients see; `detail` is one sentence, without secrets and without SQL."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+    detail: str = "Something went wrong on our side; please try again."
+
+    def __init__(
+        self, detail: str | None = None, *, errors: Sequence[FieldError] = (), retry_after: int | None = None
+    ) -> None:
+        """`retry_after` is in seconds and becomes the header Retry-After."""
+        self.detail = detail or type(self).detail
+        self.errors = list(errors)
+        self.retry_after = retry_after
+        super().__init__(self.detail)
+
+
+class MalformedRequest(AppError):
+    """The input cannot be read at all: broken JSON, broken multipart."""
+
+    status, code, title = 400, "malformed_request", "Malformed request"
+    detail = "The request is not well-formed."
+
+
+class Unauthenticated(AppError):
+    """No token, or one that is not (or no longer) good."""
+
+    status, code, title = 401, "unauthenticated", "Not signed in"
+    detail = "A valid access token is needed: Authorization: Bearer <access token>."
+
+
+class TokenExpired(Unauthenticated):
+    """The access token's life is over; refresh it."""
+
+    code, title = "token_expired", "Token expired"
+    detail = "The access token has expired: refresh it."
+
+
+class SessionRevoked(Unauthenticated):
+    """The session was signed out."""
+
+    code, title = "session_revoked", "Signed out"
+    detail = "This session was signed out: sign in again."
+
+
+class InvalidCredentials(Unauthenticated):
+    """Wrong phone number or password; the two are never told apart."""
+
+    code, title = "invalid_credentials", "Wrong phone number or password"
+    detail = "The phone number or the password is wrong."
+
+
+class InvalidRefreshToken(Unauthenticated):
+    """A refresh token that is broken, expired, revoked or was used before."""
+
+    code, title = "invalid_refresh_token", "Refresh token not valid"
+    detail = "The refresh token is not valid any more: sign in again."
+
+
+class Forbidden(AppError):
+    """Known, but not allowed."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+    detail = "You are not allowed to do this."
+
+
+class NotFound(AppError):
+    """Not there, or not to be known by this caller."""
+
+    status, code, title = 404, "not_found", "Not found"
+    detail = "There is nothing here, or it is not visible to you."
+
+
+class MethodNotAllowed(AppError):
+    """The path exists, the method does not."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+    detail = "This path does not answer that method."
+
+
+class Conflict(AppError):
+    """The state does not admit it."""
+
+    status, code, title = 409, "conflict", "Conflict"
+    detail = "The current state does not admit this."
+
+
+class UsernameTaken(Conflict):
+    """Somebody else has the username."""
+
+    code, title = "username_taken", "Username taken"
+    detail = "This username is taken."
+
+
+class ClientIdReused(Conflict):
+    """A `client_id` came again with another message."""
+
+    code, title = "client_id_reused", "client_id used before"
+    detail = "This client_id was used for another message: make a new one for each message."
+
+
+class TooLarge(AppError):
+    """The body is larger than the limit."""
+
+    status, code, title = 413, "too_large", "Too large"
+    detail = "The request is larger than this server accepts."
+
+
+class UnsupportedMediaType(AppError):
+    """The body is of another type than this endpoint reads."""
+
+    status, code, title = 415, "unsupported_media_type", "Wrong type of body"
+    detail = "Send the body as application/json."
+
+
+class RangeNotSatisfiable(AppError):
+    """The part of a file asked for lies outside of it."""
+
+    status, code, title = 416, "range_not_satisfiable", "No such part"
+    detail = "The file has no such part."
+
+
+class ValidationFailed(AppError):
+    """Readable, but a field is not acceptable; `errors` names each."""
+
+    status, code, title = 422, "validation_failed", "Invalid input"
+    detail = "The input is not valid: see errors."
+
+
+class InvalidCode(AppError):
+    """The one-time code is wrong, expired, used, or had too many tries."""
+
+    status, code, title = 422, "invalid_code", "Wrong code"
+    detail = "The code is wrong or has expired: ask for a new one."
+
+
+class RateLimited(AppError):
+    """Too much in too short a time."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+    detail = "Too many requests: wait as long as Retry-After says."
+
+
+class Unavailable(AppError):
+    """PostgreSQL or Redis is away or busy; trying again helps."""
+
+    status, code, title = 503, "unavailable", "Temporarily unavailable"
+    detail = "The service is temporarily unavailable: please try again."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, retry_after=retry_after)

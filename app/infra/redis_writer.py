@@ -1,0 +1,106 @@
+"""One writer a process towards Redis: it pipelines whatever gathered since its last round trip.
+
+Callers only append and never wait, so an answer to a client never waits for Redis. While Redis is away commands are
+kept up to a bound and repeated when it is back; where the bound was passed, `on_loss` commands tell what was lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from functools import lru_cache
+
+import structlog
+from prometheus_client import Counter
+
+from app.infra import redis as redis_connections
+
+Command = tuple[str | bytes | int, ...]
+
+_LARGEST_BATCH = 500
+_LARGEST_QUEUE = 20_000
+_LARGEST_QUEUE_BYTES = 32_000_000
+_PAUSE_AFTER_FAILURE = 0.5
+
+log = structlog.get_logger(__name__)
+dropped_commands = Counter(
+    "paperplane_redis_commands_dropped_total", "Commands dropped because Redis was away for too long."
+)
+
+
+class RedisWriter:
+    """A bounded queue and the thread (a greenlet under gevent) that empties it."""
+
+    def __init__(self, on_loss: tuple[Command, ...] = ()) -> None:
+        self._on_loss = on_loss
+        self._queue: deque[Command] = deque()
+        self._queued_bytes = 0
+        self._lost = False
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread: threading.Thread | None = None
+        self._start = threading.Lock()
+
+    def submit(self, *command: str | bytes | int) -> None:
+        """Queues one Redis command; drops the oldest ones past the bound."""
+        self._queue.append(command)
+        self._queued_bytes += len(command[-1]) if isinstance(command[-1], bytes) else 0
+        while len(self._queue) > _LARGEST_QUEUE or self._queued_bytes > _LARGEST_QUEUE_BYTES:
+            self._forget(self._queue.popleft())
+            self._lost = True
+            dropped_commands.inc()
+        self._idle.clear()
+        if self._thread is None:
+            self._launch()
+        self._wake.set()
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until all is written, at most `timeout` seconds; tells whether it is."""
+        return self._idle.wait(timeout)
+
+    def _forget(self, command: Command) -> None:
+        self._queued_bytes -= len(command[-1]) if isinstance(command[-1], bytes) else 0
+
+    def _launch(self) -> None:
+        with self._start:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="redis-writer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        client = redis_connections.client()
+        pause = threading.Event()
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_BATCH))]
+                for command in batch:
+                    self._forget(command)
+                extra = self._on_loss if self._lost else ()
+                try:
+                    with client.pipeline(transaction=False) as pipeline:
+                        for command in (*batch, *extra):
+                            pipeline.execute_command(*command)
+                        pipeline.execute(raise_on_error=False)
+                    if extra:
+                        self._lost = False
+                except (redis_connections.RedisError, OSError) as error:
+                    log.warning("redis_write_failed", waiting=len(self._queue) + len(batch), error=type(error).__name__)
+                    self._put_back(batch)
+                    pause.wait(_PAUSE_AFTER_FAILURE)
+            self._idle.set()
+
+    def _put_back(self, batch: list[Command]) -> None:
+        self._queue.extendleft(reversed(batch))
+        self._queued_bytes += sum(len(command[-1]) for command in batch if isinstance(command[-1], bytes))
+
+
+RESYNC_CHANNEL = "hub:resync"
+
+
+@lru_cache(maxsize=1)
+def writer() -> RedisWriter:
+    """The writer of this process; after a loss it tells every hub to have its clients sync."""
+    return RedisWriter(on_loss=(("PUBLISH", RESYNC_CHANNEL, b"lost"),))

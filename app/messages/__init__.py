@@ -1,0 +1,1 @@
+"""Messages: sending, reading, and the unread counts that follow."""

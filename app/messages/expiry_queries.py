@@ -1,0 +1,17 @@
+"""The SQL of what is kept about messages for a time only."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from app.infra.db import UnitOfWork
+
+_CLIENT_IDS = text("""
+    DELETE FROM message_dedup WHERE (sender_id, client_id) IN (
+      SELECT sender_id, client_id FROM message_dedup
+      WHERE message_id < message_id_at(now() - interval '7 days') LIMIT :batch FOR UPDATE SKIP LOCKED)""")
+
+
+def delete_client_ids(unit: UnitOfWork, batch: int) -> int:
+    """Deletes at most `batch` of the client_ids that are older than 7 days; gives how many."""
+    return unit.execute(_CLIENT_IDS, {"batch": batch}).rowcount

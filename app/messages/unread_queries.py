@@ -1,0 +1,268 @@
+"""Every SQL statement of the unread fan-out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from app.infra.db import Prepared, UnitOfWork
+
+# What counts as unread for everybody but its sender.
+_COUNTS = "x.message_type <> 'service' AND x.deleted_at IS NULL"
+
+
+class Progress(NamedTuple):
+    """How far a chat has come, and how far its members are counted."""
+
+    chat_id: int
+    last_seq: int
+    fanned_out_seq: int
+    member_count: int
+
+
+class State(NamedTuple):
+    """The key of one member's state."""
+
+    chat_id: int
+    user_id: int
+
+
+class Unread(NamedTuple):
+    """A member's new count of unread messages."""
+
+    chat_id: int
+    user_id: int
+    unread_count: int
+
+
+class Difference(NamedTuple):
+    """A member whose count is not what a recount gives."""
+
+    chat_id: int
+    user_id: int
+    unread_count: int
+    recount: int
+
+
+_PROGRESS = Prepared(
+    "unread_progress",
+    ("bigint[]",),
+    """
+    SELECT id, last_seq, fanned_out_seq, member_count FROM chats
+    WHERE id = ANY ($1) AND last_seq > fanned_out_seq ORDER BY id""",
+)
+
+# Whoever locks more than one state does so in the order of (chat_id, user_id): no deadlocks.
+_LOCK_CHATS = Prepared(
+    "unread_lock_chats",
+    ("bigint[]", "bigint[]"),
+    """
+    SELECT s.chat_id, s.user_id
+    FROM unnest($1, $2) AS t (chat_id, target)
+    JOIN chat_members m ON m.chat_id = t.chat_id AND m.left_at IS NULL
+    JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id AND s.counted_seq < t.target
+    ORDER BY s.chat_id, s.user_id
+    FOR NO KEY UPDATE OF s""",
+)
+
+# One large chat, walked along the key of its members.
+_LOCK_PART = Prepared(
+    "unread_lock_part",
+    ("bigint", "bigint", "bigint", "integer"),
+    """
+    SELECT m.chat_id, m.user_id
+    FROM chat_members m JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
+    WHERE m.chat_id = $1 AND m.user_id > $3 AND m.left_at IS NULL AND s.counted_seq < $2
+    ORDER BY m.user_id LIMIT $4
+    FOR NO KEY UPDATE OF s""",
+)
+
+# A member's share is (all that counts past the member's place) - (the member's own past it). Members stand at few
+# different places, so the first is a running count along each chat's places and messages together, newest first: one
+# sort instead of a look at the messages for each member. A message at a place is counted there already: `is_place DESC`.
+_COUNT = Prepared(
+    "unread_count",
+    ("bigint[]", "bigint[]", "bigint[]", "bigint[]"),
+    f"""
+    WITH behind AS MATERIALIZED (
+      SELECT s.chat_id, s.user_id, t.target, GREATEST(s.counted_seq, s.last_read_seq) AS place
+      FROM unnest($1, $2) AS k (chat_id, user_id)
+      JOIN unnest($3, $4) AS t (chat_id, target) ON t.chat_id = k.chat_id
+      JOIN user_chat_states s ON s.chat_id = k.chat_id AND s.user_id = k.user_id AND s.counted_seq < t.target
+    ), fresh AS MATERIALIZED (
+      SELECT r.chat_id, f.seq, f.sender_id
+      FROM (SELECT chat_id, target, min(place) AS lowest FROM behind GROUP BY chat_id, target) r
+      CROSS JOIN LATERAL (
+        SELECT x.seq, x.sender_id FROM messages x
+        WHERE x.chat_id = r.chat_id AND x.seq > r.lowest AND x.seq <= r.target AND {_COUNTS} OFFSET 0) f
+    ), line AS (
+      SELECT chat_id, seq, false AS is_place FROM fresh UNION ALL SELECT DISTINCT chat_id, place, true FROM behind
+    ), places AS MATERIALIZED (
+      SELECT chat_id, seq AS place, newer
+      FROM (
+        SELECT chat_id, seq, is_place, count(*) FILTER (WHERE NOT is_place) OVER (
+          PARTITION BY chat_id ORDER BY seq DESC, is_place DESC ROWS UNBOUNDED PRECEDING) AS newer
+        FROM line) w
+      WHERE is_place
+    ), parts AS (
+      SELECT b.chat_id, b.user_id, b.target, p.newer AS number
+      FROM behind b JOIN places p ON p.chat_id = b.chat_id AND p.place = b.place
+      UNION ALL
+      SELECT b.chat_id, b.user_id, b.target, -1
+      FROM fresh f JOIN behind b ON b.chat_id = f.chat_id AND b.user_id = f.sender_id AND f.seq > b.place
+    ), share AS MATERIALIZED (
+      SELECT chat_id, user_id, target, sum(number) AS added FROM parts GROUP BY chat_id, user_id, target
+    )
+    UPDATE user_chat_states s SET unread_count = s.unread_count + share.added, counted_seq = share.target
+    FROM share WHERE s.user_id = share.user_id AND s.chat_id = share.chat_id
+    RETURNING s.chat_id, s.user_id, s.unread_count""",
+)
+
+# Also states that are not counted so far yet are locked: a fan-out that counts them then waits for the deletion to commit
+# and sees it.
+_LOCK_UNREAD = Prepared(
+    "unread_lock_unread",
+    ("bigint", "bigint"),
+    """
+    SELECT s.chat_id, s.user_id
+    FROM chat_members m JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
+    WHERE m.chat_id = $1 AND s.last_read_seq < $2
+    ORDER BY s.user_id
+    FOR NO KEY UPDATE OF s""",
+)
+
+_COUNT_DOWN = Prepared(
+    "unread_count_down",
+    ("bigint", "bigint[]", "bigint[]"),
+    """
+    WITH gone AS MATERIALIZED (
+      SELECT seq, sender_id FROM messages WHERE chat_id = $1 AND seq = ANY ($3) AND message_type <> 'service'
+    ), share AS (
+      SELECT s.user_id, count(*) AS removed
+      FROM unnest($2) AS k (user_id)
+      JOIN user_chat_states s ON s.user_id = k.user_id AND s.chat_id = $1
+      JOIN gone g ON g.seq > s.last_read_seq AND g.seq <= s.counted_seq AND g.sender_id IS DISTINCT FROM s.user_id
+      GROUP BY s.user_id
+    )
+    UPDATE user_chat_states s SET unread_count = s.unread_count - share.removed
+    FROM share WHERE s.user_id = share.user_id AND s.chat_id = $1
+    RETURNING s.chat_id, s.user_id, s.unread_count""",
+)
+
+# Never waits for a sender nor lets one wait: a chat that is being written to will be fanned out again anyway.
+_FINISH = Prepared(
+    "unread_finish",
+    ("bigint[]", "bigint[]"),
+    """
+    WITH free AS (
+      SELECT c.id, t.target FROM unnest($1, $2) AS t (chat_id, target)
+      JOIN chats c ON c.id = t.chat_id AND c.fanned_out_seq < t.target
+      ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED)
+    UPDATE chats c SET fanned_out_seq = free.target FROM free WHERE c.id = free.id
+    RETURNING c.id""",
+)
+
+# A crash may take back the last moments, progress and counts together; the sweep then redoes them. The log of the
+# database is in order, so a sweep's mark never survives what it vouches for.
+_RELAX = text("SET LOCAL synchronous_commit = off")
+
+_BEHIND = text("SELECT id FROM chats WHERE id > :after AND last_seq > fanned_out_seq ORDER BY id LIMIT :limit")
+
+_BEHIND_WITH_MESSAGES = text("""
+    SELECT c.id FROM chats c
+    WHERE c.id IN (SELECT x.chat_id FROM messages x WHERE x.id > :after AND x.id <= :until)
+      AND c.last_seq > c.fanned_out_seq
+    ORDER BY c.id""")
+
+# Walks the primary key only.
+_STRETCH = text("SELECT id FROM messages WHERE id > :after AND id <= :until ORDER BY id OFFSET :limit - 1 LIMIT 1")
+
+# As plain as can be, because it is what the fan-out is measured by.
+_RECOUNT = text(f"""
+    SELECT * FROM (
+      SELECT s.chat_id, s.user_id, s.unread_count, (
+        SELECT count(*) FROM messages x
+        WHERE x.chat_id = s.chat_id AND x.seq > s.last_read_seq AND x.seq <= GREATEST(s.counted_seq, c.fanned_out_seq)
+          AND x.sender_id IS DISTINCT FROM s.user_id AND {_COUNTS}) AS recount
+      FROM chats c
+      JOIN chat_members m ON m.chat_id = c.id AND m.left_at IS NULL
+      JOIN user_chat_states s ON s.chat_id = m.chat_id AND s.user_id = m.user_id
+      WHERE c.id = ANY (CAST(:chat_ids AS bigint[]))) counted
+    WHERE unread_count <> recount ORDER BY chat_id, user_id""")
+
+_CHAT_PAGE = text("SELECT id FROM chats WHERE id > :after ORDER BY id LIMIT :limit")
+
+
+def relax_durability(unit: UnitOfWork) -> None:
+    """Lets this transaction commit without waiting for the disk."""
+    unit.execute(_RELAX)
+
+
+def progress(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[Progress]:
+    """Those of the chats that are behind; read without a lock."""
+    return [Progress(*row) for row in _PROGRESS.rows(unit.connection, list(chat_ids))]
+
+
+def lock_chats(unit: UnitOfWork, targets: Mapping[int, int]) -> list[State]:
+    """Locks the states of all present members that are counted less far than their chat's target."""
+    rows = _LOCK_CHATS.rows(unit.connection, list(targets), list(targets.values()))
+    return [State(*row) for row in rows]
+
+
+def lock_part(unit: UnitOfWork, chat_id: int, target: int, after_user_id: int, limit: int) -> list[State]:
+    """Locks the next states of one chat, in the order of user ids."""
+    return [State(*row) for row in _LOCK_PART.rows(unit.connection, chat_id, target, after_user_id, limit)]
+
+
+def count(unit: UnitOfWork, states: Sequence[State], targets: Mapping[int, int]) -> list[Unread]:
+    """Counts for locked states what came up to their chat's target.
+
+    A statement of its own after the lock, so that it sees every deletion that held a state before us.
+    """
+    rows = _COUNT.rows(
+        unit.connection,
+        [state.chat_id for state in states],
+        [state.user_id for state in states],
+        list(targets),
+        list(targets.values()),
+    )
+    return [Unread(*row) for row in rows]
+
+
+def count_down(unit: UnitOfWork, chat_id: int, seqs: Sequence[int]) -> list[Unread]:
+    """Takes messages that this transaction deleted out of the counts that hold them."""
+    users = [row[1] for row in _LOCK_UNREAD.rows(unit.connection, chat_id, max(seqs))]
+    return [Unread(*row) for row in _COUNT_DOWN.rows(unit.connection, chat_id, users, list(seqs))]
+
+
+def finish(unit: UnitOfWork, targets: Mapping[int, int]) -> None:
+    """Notes that all members are counted up to the targets; never moves back, passes over chats being written to."""
+    _FINISH.rows(unit.connection, list(targets), list(targets.values()))
+
+
+def behind(unit: UnitOfWork, after_chat_id: int, limit: int) -> list[int]:
+    """Chats that are behind, by looking at every chat past a key."""
+    return list(unit.execute(_BEHIND, {"after": after_chat_id, "limit": limit}).scalars())
+
+
+def end_of_stretch(unit: UnitOfWork, after: int, until: int, limit: int) -> int:
+    """The id up to which at most `limit` messages past `after` lie; `until` where there are fewer."""
+    found = unit.execute(_STRETCH, {"after": after, "until": until, "limit": limit}).scalar_one_or_none()
+    return until if found is None else int(found)
+
+
+def behind_with_messages(unit: UnitOfWork, after: int, until: int) -> list[int]:
+    """Chats that are behind and have a message with an id in (after, until]."""
+    return list(unit.execute(_BEHIND_WITH_MESSAGES, {"after": after, "until": until}).scalars())
+
+
+def differences(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[Difference]:
+    """Present members of the chats whose count is not what a recount gives."""
+    return [Difference(*row) for row in unit.execute(_RECOUNT, {"chat_ids": list(chat_ids)})]
+
+
+def chat_page(unit: UnitOfWork, after_chat_id: int, limit: int) -> list[int]:
+    """The ids of the next chats."""
+    return list(unit.execute(_CHAT_PAGE, {"after": after_chat_id, "limit": limit}).scalars())

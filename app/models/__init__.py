@@ -1,0 +1,31 @@
+"""Every table, one file per domain; migrations are checked against these by a test."""
+
+from app.models.base import Base
+from app.models.chats import Chat, ChatMember, UserChatState
+from app.models.jobs import SetAsideJob, SweepMark
+from app.models.messages import Message, MessageDedup, MessageReadReceipt
+from app.models.sessions import AttemptCount, OneTimeCode, PendingRegistration, Session
+from app.models.users import AuditEntry, Block, Contact, User
+
+metadata = Base.metadata
+
+__all__ = [
+    "AttemptCount",
+    "AuditEntry",
+    "Base",
+    "Block",
+    "Chat",
+    "ChatMember",
+    "Contact",
+    "Message",
+    "MessageDedup",
+    "MessageReadReceipt",
+    "OneTimeCode",
+    "PendingRegistration",
+    "Session",
+    "SetAsideJob",
+    "SweepMark",
+    "User",
+    "UserChatState",
+    "metadata",
+]

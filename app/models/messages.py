@@ -1,0 +1,64 @@
+"""Messages and what hangs on them. No foreign keys on or to messages: parts of it come and go."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, CreatedAt
+
+
+class Message(Base):
+    """A message. Ids grow with time; `seq` counts 1, 2, 3... in its chat. Partitioned on id by 28 days."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("ix_messages_chat_id_id", "chat_id", "id"),
+        Index("ix_messages_chat_id_seq", "chat_id", "seq"),
+        Index("ix_messages_chat_id_revision", "chat_id", "revision"),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    chat_id: Mapped[int]
+    seq: Mapped[int]
+    sender_id: Mapped[int | None]
+    client_id: Mapped[UUID | None]
+    message_type: Mapped[str] = mapped_column(server_default="text")
+    text: Mapped[str | None]
+    file_id: Mapped[UUID | None]
+    reply_to_id: Mapped[int | None]
+    forwarded_from_user_id: Mapped[int | None]
+    status: Mapped[str] = mapped_column(server_default="sent")
+    created_at: Mapped[CreatedAt]
+    edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    deleted_for_users: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    service: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    revision: Mapped[int]
+
+
+class MessageDedup(Base):
+    """Which message a sender's `client_id` became; swept after 7 days."""
+
+    __tablename__ = "message_dedup"
+
+    sender_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    client_id: Mapped[UUID] = mapped_column(primary_key=True)
+    message_id: Mapped[int]
+    body_hash: Mapped[bytes]
+
+
+class MessageReadReceipt(Base):
+    """Who has read a message, and when; kept for chats of up to 200 members."""
+
+    __tablename__ = "message_read_receipts"
+
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    read_at: Mapped[CreatedAt]

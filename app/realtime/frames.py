@@ -1,0 +1,124 @@
+"""Every frame that clients send and every event that they receive; AsyncAPI is made from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from app.chats import socket as chats_socket
+from app.chats.message import Message
+from app.chats.schemas import Chat
+from app.infra.db import reading
+from app.infra.times import Timestamp
+from app.messages import socket as messages_socket
+from app.realtime import presence
+from app.web.authentication import require_live_session
+from app.web.input import Body, Text
+from app.web.socket import EventSpec, FrameContext, FrameSpec
+
+
+class PresenceFrame(Body):
+    """What the caller's person shows on this connection."""
+
+    status: Literal["online", "offline", "away"]
+
+
+class AuthFrame(Body):
+    """A fresh access token of the same session for this connection."""
+
+    token: Annotated[Text, Field(max_length=4096)]
+
+
+class PingFrame(Body):
+    """Nothing."""
+
+
+class Hello(TypedDict):
+    """The first event, and again when the client should sync from its cursor because events may have been lost."""
+
+    user_id: int
+    session_id: str
+    cursor: str
+    heartbeat_seconds: int
+
+
+class Ack(TypedDict):
+    """The answer to a frame with a `ref`: the `ref`, and beside it the fields of what was done."""
+
+    ref: str | int
+
+
+class Error(TypedDict):
+    """Why a frame was refused; `code` is one of the REST API's."""
+
+    ref: str | int | None
+    code: str
+    detail: str
+    retry_after: int | None
+
+
+class ReadReceipt(TypedDict):
+    """A member has read up to a message."""
+
+    chat_id: int
+    user_id: int
+    message_id: int
+    read_at: Timestamp
+
+
+class Typing(TypedDict):
+    """A member types, or no more; without a further sign it ends after 10 s."""
+
+    chat_id: int
+    user_id: int
+    is_typing: bool
+
+
+class Presence(TypedDict):
+    """A person came, went or is away."""
+
+    user_id: int
+    status: Literal["online", "offline", "away"]
+    last_seen_at: Timestamp | None
+
+
+class Unread(TypedDict):
+    """How many messages of a chat the user has not read."""
+
+    chat_id: int
+    unread_count: int
+
+
+class Pong(TypedDict):
+    """Nothing; the server is there."""
+
+
+def show_presence(context: FrameContext, data: PresenceFrame) -> None:
+    """Shows the caller as online, away or offline."""
+    with reading() as unit:
+        require_live_session(unit, context.caller)
+    presence.shows(context.caller.user_id, context.connection_id, data.status)
+
+
+CLIENT_FRAMES: dict[str, FrameSpec] = {
+    **messages_socket.FRAMES,
+    **chats_socket.FRAMES,
+    "presence": FrameSpec(PresenceFrame, None, show_presence, "Show yourself as online, away or offline."),
+    "auth": FrameSpec(AuthFrame, None, None, "A fresh access token for this connection, before the old one expires."),
+    "ping": FrameSpec(PingFrame, None, None, "Ask for a `pong`."),
+}
+
+SERVER_EVENTS: dict[str, EventSpec] = {
+    "hello": EventSpec(Hello, "The first event; once more when you should sync, because events may have been lost."),
+    "ack": EventSpec(Ack, "A frame with this `ref` was done; its result stands beside the `ref`."),
+    "error": EventSpec(Error, "A frame was refused."),
+    "pong": EventSpec(Pong, "The answer to `ping`."),
+    "new_message": EventSpec(Message, "A message was sent to one of your chats."),
+    "read_receipt": EventSpec(ReadReceipt, "A member has read up to a message."),
+    "typing": EventSpec(Typing, "A member types, or no more.", droppable=True),
+    "presence": EventSpec(Presence, "A person came, went or is away.", droppable=True),
+    "unread": EventSpec(Unread, "How many messages of a chat you have not read."),
+    "chat_updated": EventSpec(Chat, "A chat of yours is new or has changed."),
+}

@@ -1,0 +1,57 @@
+"""Every SQL statement of sockets and presence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+
+from app.infra.db import UnitOfWork
+
+
+class RoomState(NamedTuple):
+    """What a hub knows of a chat: the revision of its membership and the seq of its last message."""
+
+    members_revision: int
+    last_seq: int
+
+
+def room_states(unit: UnitOfWork, chat_ids: Sequence[int]) -> dict[int, RoomState]:
+    """The state of each of the chats that exist."""
+    rows: Iterable[Any] = unit.execute(
+        text("SELECT id, members_revision, last_seq FROM chats WHERE id = ANY (CAST(:chat_ids AS bigint[]))"),
+        {"chat_ids": list(chat_ids)},
+    )
+    return {row[0]: RoomState(row[1], row[2]) for row in rows}
+
+
+def live_sessions(unit: UnitOfWork, session_ids: Sequence[str]) -> set[str]:
+    """Those of the sessions that were not signed out."""
+    rows = unit.execute(
+        text("SELECT id FROM sessions WHERE id = ANY (CAST(:ids AS uuid[])) AND revoked_at IS NULL"),
+        {"ids": list(session_ids)},
+    )
+    return {str(row[0]) for row in rows}
+
+
+def presence_audience(unit: UnitOfWork, user_id: int) -> list[int]:
+    """Who may see a person come and go: direct chats' peers and who has the person as a contact, unless blocked."""
+    rows = unit.execute(
+        text("""
+            (SELECT o.user_id FROM chat_members m
+             JOIN chats c ON c.id = m.chat_id AND c.type = 'direct'
+             JOIN chat_members o ON o.chat_id = m.chat_id AND o.user_id <> m.user_id
+             WHERE m.user_id = :user_id
+             UNION SELECT user_id FROM contacts WHERE contact_id = :user_id)
+            EXCEPT SELECT blocked_id FROM blocks WHERE user_id = :user_id"""),
+        {"user_id": user_id},
+    )
+    return [row[0] for row in rows]
+
+
+def touch_last_seen(unit: UnitOfWork, user_id: int) -> object:
+    """Sets when a person was last seen to now; answers it (UTC)."""
+    return unit.execute(
+        text("UPDATE users SET last_seen_at = now() WHERE id = :user_id RETURNING last_seen_at"), {"user_id": user_id}
+    ).scalar_one_or_none()

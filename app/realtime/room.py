@@ -1,0 +1,174 @@
+"""A chat as one process sees it: the sockets that receive it, and its messages put back into their order.
+
+Publishers of several processes may overtake each other, and a publish may be lost with its process. Every message
+carries its seq, so a room delivers them in order, waits a moment for one that is missing, and then reads it from
+PostgreSQL. Every event carries the revision of the membership it was made under, so a room that knows an older one
+asks who is still a member before it delivers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import gevent
+import structlog
+from gevent.event import Event
+
+from app.chats.service import present_members
+from app.errors import AppError
+from app.infra.bus import Header
+from app.infra.db import reading
+from app.messages.service import frames_between
+from app.realtime.wire import text_frame
+
+if TYPE_CHECKING:
+    from app.realtime.connection import Connection
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE = 0.05
+_PAUSE_AFTER_FAILURE = 0.5
+# A longer gap is left to the clients' sync.
+_LONGEST_FILLED_GAP = 500
+
+
+class Room:
+    """The local sockets of one chat. `delivered_seq` is None until the room knows where the chat stands."""
+
+    __slots__ = (
+        "_backlog",
+        "_busy",
+        "_early",
+        "_expel",
+        "chat_id",
+        "connections",
+        "delivered_seq",
+        "members_revision",
+        "opened",
+    )
+
+    def __init__(self, chat_id: int, expel: Callable[[int, set[int]], None]) -> None:
+        """`expel(chat_id, user_ids)` takes former members' sockets out."""
+        self.chat_id = chat_id
+        self.connections: set[Connection] = set()
+        self.members_revision = 0
+        self.delivered_seq: int | None = None
+        self.opened = Event()
+        self._expel = expel
+        self._backlog: deque[tuple[Header, bytes, bool]] = deque()
+        self._early: dict[int, tuple[Header, bytes] | None] = {}
+        self._busy = False
+
+    def begin(self, members_revision: int, last_seq: int) -> None:
+        """Starts delivering: members and messages up to here are known, and what came meanwhile follows."""
+        self.members_revision = max(self.members_revision, members_revision)
+        waiting = [header["seq"] for header, frame, _ in self._backlog if "seq" in header and frame]
+        # What was published while the room opened is handed on, even if it is committed and counted already.
+        self.delivered_seq = min([last_seq, *(seq - 1 for seq in waiting)])
+        self.opened.set()
+        if self._backlog:
+            self._work()
+
+    def catch_up(self, members_revision: int, last_seq: int) -> None:
+        """After a break: delivers what was missed, as far as it is not too much."""
+        if self.delivered_seq is None:
+            self.begin(members_revision, last_seq)
+            return
+        if last_seq - self.delivered_seq > _LONGEST_FILLED_GAP:
+            self.delivered_seq = last_seq
+        self.receive({"members_revision": members_revision, "seq": last_seq}, b"", False)
+
+    def receive(self, header: Header, frame: bytes, droppable: bool) -> None:
+        """Takes an event from Redis; never waits."""
+        if self.delivered_seq is None or self._busy:
+            self._backlog.append((header, frame, droppable))
+            return
+        if header.get("members_revision", 0) > self.members_revision:
+            self._backlog.append((header, frame, droppable))
+            self._work()
+            return
+        seq = header.get("seq")
+        if seq is None:
+            self._broadcast(header, frame, droppable)
+        elif seq == self.delivered_seq + 1 and frame:
+            self.delivered_seq = seq
+            self._broadcast(header, frame, False)
+        elif seq > self.delivered_seq:
+            self._backlog.append((header, frame, droppable))
+            self._work()
+
+    def _work(self) -> None:
+        if not self._busy:
+            self._busy = True
+            gevent.spawn(self._settle)
+
+    def _settle(self) -> None:
+        """Handles what could not be delivered at once, until nothing is left of it."""
+        try:
+            while self._backlog or self._early:
+                try:
+                    self._take_backlog()
+                    if self._early:
+                        gevent.sleep(_PATIENCE)
+                        self._take_backlog()
+                    if self._early:
+                        self._fill_gap()
+                except AppError as error:
+                    log.warning("room_waits", chat_id=self.chat_id, error=error.code)
+                    gevent.sleep(_PAUSE_AFTER_FAILURE)
+        finally:
+            self._busy = False
+
+    def _take_backlog(self) -> None:
+        while self._backlog:
+            header, frame, droppable = self._backlog[0]
+            if header.get("members_revision", 0) > self.members_revision:
+                self._reload_members()
+            self._backlog.popleft()
+            seq = header.get("seq")
+            if seq is None:
+                self._broadcast(header, frame, droppable)
+            elif self.delivered_seq is not None and seq > self.delivered_seq:
+                self._early[seq] = (header, frame) if frame else self._early.get(seq)
+        self._deliver_early()
+
+    def _deliver_early(self) -> None:
+        assert self.delivered_seq is not None
+        while (found := self._early.get(self.delivered_seq + 1)) is not None:
+            self.delivered_seq += 1
+            del self._early[self.delivered_seq]
+            self._broadcast(*found, False)
+        self._early = {seq: event for seq, event in self._early.items() if seq > self.delivered_seq}
+
+    def _fill_gap(self) -> None:
+        """Delivers from PostgreSQL what did not come by Redis."""
+        assert self.delivered_seq is not None
+        newest = max(self._early)
+        for seq, frame in frames_between(self.chat_id, self.delivered_seq, newest):
+            if seq > self.delivered_seq:
+                header, _ = self._early.get(seq) or (Header(), b"")
+                self._broadcast(header, frame, False)
+        self.delivered_seq = max(self.delivered_seq, newest)
+        self._deliver_early()
+
+    def _reload_members(self) -> None:
+        people = {connection.user_id for connection in self.connections}
+        with reading() as unit:
+            found = present_members(unit, self.chat_id, sorted(people))
+        present: set[int] = set()
+        if found is not None:
+            revision, _, present = found
+            self.members_revision = max(self.members_revision, revision)
+        else:
+            self.members_revision = 2**63 - 1  # The chat is gone, and nobody is in it.
+        if people - present:
+            self._expel(self.chat_id, people - present)
+
+    def _broadcast(self, header: Header, frame: bytes, droppable: bool) -> None:
+        framed = text_frame(frame)
+        sender = header.get("except_connection")
+        for connection in tuple(self.connections):
+            if connection.id != sender:
+                connection.deliver(framed, droppable)

@@ -1,0 +1,126 @@
+"""The WebSocket door: `/ws`, from the handshake to the last frame."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import structlog
+from flask import Blueprint, Flask, request
+from flask_sock import Sock
+from simple_websocket import Server
+
+from app.auth.service import authenticate_socket
+from app.errors import AppError, Forbidden, Unauthenticated, Unavailable
+from app.realtime import gateway
+from app.realtime.connection import Connection
+from app.realtime.gateway import FrameAllowance
+from app.realtime.hub import hub
+from app.realtime.wire import CloseCode
+from app.web.authentication import Caller
+from app.web.origins import is_allowed_origin
+from config import settings
+
+log = structlog.get_logger(__name__)
+
+blueprint = Blueprint("realtime", __name__)
+_sock = Sock()
+
+
+class _NoThread(threading.Thread):
+    """simple-websocket reads in a thread of its own; ours reads in the handler, which saves a thread a socket."""
+
+    def start(self) -> None:
+        """Does not start."""
+
+
+@blueprint.before_request
+def _check_handshake() -> None:
+    """Refuses foreign browsers before the handshake, and takes compression off the table (it costs 100 KB a socket)."""
+    origin = request.headers.get("Origin")
+    if origin is not None and not is_allowed_origin(settings(), origin):
+        raise Forbidden("This Origin may not open a socket: see ALLOWED_ORIGINS.")
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+
+
+@_sock.route("/ws", bp=blueprint)  # type: ignore[untyped-decorator]
+def websocket(server: Server) -> None:
+    """The life of one socket."""
+    try:
+        caller = authenticate_socket(_token())
+    except AppError as error:
+        unavailable = isinstance(error, Unavailable)
+        code = CloseCode.RESTARTING if unavailable else CloseCode.UNAUTHENTICATED
+        _refuse(server, code, error.code)
+        return
+    if hub().count(caller.user_id) >= settings().ws_connections_per_user:
+        _refuse(server, CloseCode.TOO_MANY, "too many sockets")
+        return
+    _serve(server, caller)
+
+
+def _token() -> str:
+    """The token of `?token=`, or of `Sec-WebSocket-Protocol: bearer, <token>`."""
+    offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    if len(offered) == 2 and offered[0] == "bearer":
+        return offered[1]
+    token = request.args.get("token", "")
+    if not token:
+        raise Unauthenticated
+    return token
+
+
+def _refuse(server: Server, code: CloseCode, reason: str) -> None:
+    connection = Connection(server.sock, server.ws, Caller(0, "", 0.0))
+    connection.close(code, reason)
+    connection.wait_closed()
+    _end(server)
+
+
+def _serve(server: Server, caller: Caller) -> None:
+    connection = Connection(server.sock, server.ws, caller)
+    allowance = FrameAllowance()
+    try:
+        hub().connect(connection)
+        for text in connection.messages(int(settings().ws_max_frame_size)):
+            if not allowance.take():
+                connection.send(gateway.too_many_frames())
+                connection.close(CloseCode.TOO_MANY, "too many frames")
+                break
+            gateway.handle(connection, text)
+    except AppError as error:
+        connection.close(CloseCode.RESTARTING, error.code)
+    except Exception:
+        # Out of here gunicorn would write an HTTP 500 into the WebSocket stream.
+        log.exception("socket_failed", user_id=caller.user_id)
+        connection.close(CloseCode.INTERNAL_ERROR, "internal error")
+    finally:
+        hub().disconnect(connection, is_draining=draining())
+        connection.wait_closed()
+        _end(server)
+
+
+def _end(server: Server) -> None:
+    """Keeps flask-sock from writing a close frame of its own after ours."""
+    server.connected = False
+
+
+_draining = threading.Event()
+
+
+def draining() -> bool:
+    """Whether this process is about to stop."""
+    return _draining.is_set()
+
+
+def drain() -> None:
+    """Closes all sockets of this process with 1012; for the server's SIGTERM."""
+    _draining.set()
+    hub().drain()
+
+
+def init_app(app: Flask) -> None:
+    """Mounts `/ws`."""
+    options: dict[str, Any] = {"thread_class": _NoThread, "subprotocols": ["bearer"]}
+    app.config["SOCK_SERVER_OPTIONS"] = options
+    app.register_blueprint(blueprint)

@@ -1,0 +1,1 @@
+"""Catching up: cursors that never pass what may still commit."""

@@ -1,0 +1,1 @@
+"""Other people: who they are and how to find them."""

@@ -1,0 +1,29 @@
+"""The HTTP door of people."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.errors import NotFound
+from app.infra.db import UnitOfWork
+from app.users import service
+from app.users.schemas import User, UserQuery
+from app.web.authentication import Caller
+from app.web.endpoint import operation
+from app.web.pagination import ItemPage
+
+blueprint = Blueprint("users", __name__, url_prefix="/users")
+
+
+@blueprint.get("")
+@operation(answers=ItemPage[User])
+def find_users(query: UserQuery, caller: Caller, unit: UnitOfWork) -> ItemPage[User]:
+    """Find people by the beginning of their username or name, or by their whole phone number."""
+    return service.find_users(unit, caller.user_id, query.q, query.limit, query.cursor)
+
+
+@blueprint.get("/<int:user_id>")
+@operation(answers=User, raises=(NotFound,))
+def get_user(user_id: int, caller: Caller, unit: UnitOfWork) -> User:
+    """A person's profile."""
+    return service.get_user(unit, caller.user_id, user_id)

@@ -1,0 +1,1 @@
+"""The HTTP edge: reading and checking input, signing in, limits, errors, documentation."""

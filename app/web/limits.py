@@ -1,0 +1,88 @@
+"""Rate limits per user and action, counted in Redis; open when Redis is away.
+
+The generic cell rate algorithm (ITU-T I.371, annex A, "virtual scheduling"; its use for APIs is described in Brandur
+Leach, "Rate Limiting, Cells, and GCRA", https://brandur.org/rate-limiting): one time per key, the theoretical arrival
+of the next use if uses came evenly. A use is refused when that lies further ahead than the whole window. So a user may
+spend the whole allowance at once, and then gets it back evenly instead of at the end of a window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+from prometheus_client import Counter
+from redis.exceptions import NoScriptError
+
+from app.errors import RateLimited
+from app.infra.redis import Breaker, limits_client
+from config import Settings, settings
+
+_MICROSECONDS = 1_000_000
+
+# Redis' own clock, so that API hosts need not agree; microseconds are below 2^53 and so exact in Lua's doubles, but
+# must be written with %.0f since Lua would write 1.7e+15.
+_SCRIPT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval = tonumber(ARGV[1])
+local window = tonumber(ARGV[2])
+local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + interval
+local wait = arrival - window - now
+if wait > 0 then
+  return math.ceil(wait)
+end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))
+return 0
+"""
+_SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+_breaker = Breaker()
+unlimited_total = Counter(
+    "paperplane_rate_limit_unlimited", "Uses let through uncounted because Redis was away.", ("action",)
+)
+limited_total = Counter("paperplane_rate_limit_refused", "Uses refused by a rate limit.", ("action",))
+
+
+def limit_action(user_id: int, action: str) -> None:
+    """Counts one use of `action` by the user; raises RateLimited with the seconds to wait, KeyError for no such action.
+
+    Where Redis does not answer the use is let through: a limit protects the service and must not be what ends it.
+    """
+    current = settings()
+    if not current.rate_limit_enabled:
+        return
+    interval, window = _pace(action, current)
+    uncounted: int | None = None
+    wait = _breaker.call(lambda: _take(f"ratelimit:{user_id}:{action}", interval, window), uncounted)
+    if wait is None:
+        unlimited_total.labels(action).inc()
+    elif wait:
+        limited_total.labels(action).inc()
+        raise RateLimited(retry_after=-(-wait // _MICROSECONDS))
+
+
+def _pace(action: str, current: Settings) -> tuple[int, int]:
+    """Microseconds from one use to the next at an even rate, and of the whole window."""
+    allowed = _allowances(current)[action]
+    window = current.rate_limit_window * _MICROSECONDS
+    return window // allowed, window
+
+
+def _allowances(current: Settings) -> dict[str, int]:
+    """The uses of each action in RATE_LIMIT_WINDOW."""
+    return {
+        "requests": current.rate_limit_requests,
+        "messages": current.rate_limit_messages,
+        "searches": current.rate_limit_searches,
+    }
+
+
+def _take(key: str, interval: int, window: int) -> int:
+    """Microseconds to wait, 0 where the use was counted; loads the script into a Redis that does not know it."""
+    client = limits_client()
+    try:
+        waited = client.evalsha(_SCRIPT_SHA, 1, key, interval, window)
+    except NoScriptError:
+        waited = client.eval(_SCRIPT, 1, key, interval, window)
+    return cast("int", waited)

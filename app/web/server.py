@@ -1,0 +1,74 @@
+"""gunicorn as this API needs it: logs that go our way, and problem+json where a request never reached the application.
+
+gunicorn's own would write whole URLs into its log, tokens included, and an HTTP answer into the stream of a socket.
+It loads this module before metrics have their folder, so nothing here may import the metrics.
+"""
+
+from __future__ import annotations
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from gunicorn import util
+from gunicorn.glogging import Logger
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+from app.errors import AppError, MalformedRequest
+from app.infra.logging import configure_logging
+from app.web.errors import problem
+from config import settings
+
+log = structlog.get_logger(__name__)
+
+_UNREADABLE = (errors.ParseException, errors.InvalidChunkSize, errors.ChunkMissingTerminator)
+_STATUSES: dict[type[Exception], HTTPStatus] = {
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+}
+
+
+class ServerLogger(Logger):  # type: ignore[misc]
+    """Hands gunicorn's lines to our logging instead of writing them itself."""
+
+    def setup(self, cfg: Any) -> None:
+        """Configures logging for this process; runs again after a fork and a reload."""
+        super().setup(cfg)
+        configure_logging(settings())
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+class ApiWorker(GeventWorker):  # type: ignore[misc]
+    """A gevent worker that answers what cannot be read as the API answers everything else."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Answers a request that could not be read or whose handling failed outside of the application."""
+        request_id = secrets.token_hex(16)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            if isinstance(exc, _UNREADABLE):
+                status = _STATUSES.get(type(exc), HTTPStatus.BAD_REQUEST)
+                log.warning("unreadable_request", error=type(exc).__name__)
+                response = problem(MalformedRequest(), status)
+            else:
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
+                log.error("unexpected_error", exc_info=exc)
+                response = problem(AppError())
+        if req is not None and _is_socket(req):
+            return
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nX-Request-ID: {request_id}\r\n"
+            f"Content-Type: {response.content_type}\r\nContent-Length: {response.content_length}\r\n\r\n"
+        )
+        try:
+            util.write_nonblock(client, head.encode() + response.get_data())
+        except OSError:
+            log.debug("answer_not_sent")
+
+
+def _is_socket(req: Any) -> bool:
+    return any(name.upper() == "UPGRADE" and value.lower() == "websocket" for name, value in req.headers)

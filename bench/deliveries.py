@@ -1,0 +1,38 @@
+"""What each socket should have received, against what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from bench.frames import ClientSocket
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """One person online: in which group, what this socket sent (as acknowledged) and received, in its order."""
+
+    group: int
+    chat: int
+    sock: ClientSocket
+    sent: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    received_seqs: list[int] = field(default_factory=list)
+
+
+def problems_of(members: Sequence[Member]) -> list[str]:
+    """What is lost, doubled, misdirected or out of order; empty where every member got every message of the others."""
+    sent_in: dict[int, set[int]] = {}
+    for member in members:
+        sent_in.setdefault(member.group, set()).update(member.sent)
+    lost = doubled = strange = disordered = 0
+    for member in members:
+        expected = sent_in[member.group].difference(member.sent)
+        received = set(member.received)
+        lost += len(expected - received)
+        strange += len(received - expected)
+        doubled += len(member.received) - len(received)
+        disordered += sum(later <= earlier for earlier, later in pairwise(member.received_seqs))
+    counts = {"lost": lost, "doubled": doubled, "not for their receiver": strange, "out of order": disordered}
+    return [f"{count} deliveries are {what}" for what, count in counts.items() if count]

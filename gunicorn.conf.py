@@ -1,0 +1,68 @@
+"""How gunicorn serves the API: gevent workers that hold sockets, drain them on SIGTERM, and share their metrics."""
+
+from gevent import monkey
+
+# Before anything else imports sockets or locks.
+monkey.patch_all()
+
+import os  # noqa: E402
+import shutil  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+
+from config import settings  # noqa: E402
+
+_settings = settings()
+
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "app.web.server.ApiWorker"
+logger_class = "app.web.server.ServerLogger"
+workers = _settings.web_workers
+worker_connections = _settings.web_connections
+graceful_timeout = _settings.shutdown_timeout
+timeout = 60
+keepalive = 75
+control_socket_disable = True
+forwarded_allow_ips = ""
+limit_request_line = 8190
+accesslog = None
+errorlog = "-"
+loglevel = "warning" if _settings.log_level == "info" else _settings.log_level
+proc_name = "paperplane-api"
+
+_metrics_folder = _settings.data_dir / "run" / f"metrics-{_settings.port}"
+
+
+def on_starting(server: Any) -> None:
+    """Begins with an empty folder for the metrics that the workers share."""
+    shutil.rmtree(_metrics_folder, ignore_errors=True)
+    _metrics_folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Lets greenlets run while a query waits."""
+    from app.infra.db import install_gevent_wait
+
+    install_gevent_wait()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Watches for the end: without this, open sockets hold a stopping worker for the whole graceful time-out."""
+
+    def watch() -> None:
+        while worker.alive:
+            gevent.sleep(0.1)
+        from app.realtime.routes import drain
+
+        drain()
+
+    gevent.spawn(watch)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Takes a dead worker's gauges out of the shared metrics."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,1 @@
+"""The embedded servers and the one-terminal runner behind `make run`."""

@@ -1,0 +1,1 @@
+"""Signing in, from outside and from inside."""

@@ -1,0 +1,125 @@
+"""`doctor` finds what is broken, says what to do, and tells it by its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.commands.__main__ import main
+from app.commands.checks import database, machine
+from app.commands.checks import redis as redis_checks
+from app.commands.checks.finding import Finding, Level
+from app.infra import jobs
+from app.infra.redis import client
+from config import Settings, settings
+from local.addresses import embedded_redis_url
+from tests import factories
+from tests.processes import Worker
+
+
+def found(findings: object, subject: str) -> Finding:
+    assert hasattr(findings, "__iter__")
+    return next(finding for finding in findings if finding.subject == subject)
+
+
+@pytest.fixture
+def current() -> Settings:
+    """A copy of the settings that a test may change."""
+    return settings().model_copy()
+
+
+def test_a_good_database_is_found_good(current: Settings) -> None:
+    levels = {finding.subject: finding.level for finding in database.check(current)}
+    # The tests' own server runs without fsync, which is worth a warning.
+    assert levels.pop("Durability") is Level.WARNING
+    assert levels.pop("Jobs set aside", Level.GOOD) in (Level.GOOD, Level.WARNING)
+    assert set(levels.values()) == {Level.GOOD}
+
+
+def test_a_missing_migration_is_found(current: Settings) -> None:
+    version = factories.scalar("SELECT version_num FROM alembic_version")
+    factories.run("DELETE FROM alembic_version")
+    try:
+        finding = found(database.check(current), "Migrations")
+    finally:
+        factories.run("INSERT INTO alembic_version VALUES (:v)", v=version)
+    assert finding.level is Level.BROKEN
+    assert "app.infra.migrations" in finding.advice
+
+
+def test_a_database_without_durability_is_broken_in_production(current: Settings) -> None:
+    current.environment = "production"
+    assert found(database.check(current), "Durability").level is Level.BROKEN
+
+
+def test_jobs_set_aside_are_listed(current: Settings) -> None:
+    factories.run(
+        "INSERT INTO set_aside_jobs (job, subject, attempts, error) VALUES (:job, '1', 3, 'why') ON CONFLICT DO NOTHING",
+        job=jobs.FANOUT_UNREAD,
+    )
+    finding = found(database.check(current), "Jobs set aside")
+    factories.run("DELETE FROM set_aside_jobs")
+    assert finding.level is Level.WARNING
+    assert "why" in finding.text
+
+
+def test_an_eviction_policy_that_loses_jobs_is_found(current: Settings) -> None:
+    client().config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        finding = found(redis_checks.check(current), "Redis's eviction")
+    finally:
+        client().config_set("maxmemory-policy", "noeviction")
+    assert finding.level is Level.BROKEN
+    assert found(redis_checks.check(current), "Redis's eviction").level is Level.GOOD
+
+
+def test_a_redis_that_is_away_is_found(current: Settings) -> None:
+    current.redis_url = "redis://127.0.0.1:1/0"
+    assert found(redis_checks.check(current), "Redis").level is Level.BROKEN
+
+
+def test_queues_without_a_worker_are_found_and_those_with_one_are_not(current: Settings, data_dir: Path) -> None:
+    current.broker_url = embedded_redis_url(data_dir, 6)
+    finding = found(redis_checks.check(current), "Workers")
+    assert finding.level is Level.BROKEN
+    assert "messaging" in finding.text
+    folder = data_dir / "doctor-logs"
+    folder.mkdir(exist_ok=True)
+    with Worker(folder, BROKER_URL=current.broker_url).wait_ready():
+        assert found(redis_checks.check(current), "Workers").level is Level.GOOD
+
+
+def test_clocks_that_disagree_are_found() -> None:
+    assert database.skew("A clock", 0.2).level is Level.GOOD
+    assert database.skew("A clock", -2).level is Level.WARNING
+    assert database.skew("A clock", 60).level is Level.BROKEN
+
+
+def test_a_provider_of_codes_without_its_account_is_found(current: Settings) -> None:
+    current.sms_provider = "twilio"
+    assert found(machine.check(current), "SMS").level is Level.BROKEN
+
+
+def test_too_few_open_files_are_found(current: Settings) -> None:
+    current.web_connections = 10_000_000_000
+    assert found(machine.check(current), "Open files").level is Level.WARNING
+
+
+def test_a_wrong_unread_count_is_found_and_makes_the_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    (user,) = factories.make_users(1)
+    chat_id = factories.make_chat([user])
+    factories.run("UPDATE user_chat_states SET unread_count = 7 WHERE chat_id = :c", c=chat_id)
+    try:
+        assert main(["doctor", "--recount"]) == 1
+    finally:
+        factories.run("UPDATE user_chat_states SET unread_count = 0 WHERE chat_id = :c", c=chat_id)
+    assert f"chat {chat_id}, user {user}: 7 instead of 0" in capsys.readouterr().out
+
+
+def test_the_summary_holds_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(settings(), "redis_url", "redis://:hush@127.0.0.1:1/0")
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "hush" not in told
+    assert settings().signing_secret not in told

@@ -1,0 +1,85 @@
+"""Real servers for every test process: PostgreSQL and Valkey of its own, migrated once; API and workers on demand.
+
+Tests do not clean up after themselves: each makes people and chats of its own, so they run in any order, in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="pp-"))
+# Before anything reads the settings; what the machine's owner has set does not count here.
+for _name in ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "BROKER_URL", "LIMITS_REDIS_URL", "UPLOAD_DIR"):
+    os.environ.pop(_name, None)
+os.environ.update(
+    DATA_DIR=str(_FOLDER),
+    ENVIRONMENT="test",
+    JWT_SECRET="a secret of the tests, known to everybody",
+    RATE_LIMIT_ENABLED="false",
+    SMS_PROVIDER="console",
+)
+
+from flask import Flask  # noqa: E402
+
+from app.factory import create_app  # noqa: E402
+from app.infra.db import engine  # noqa: E402
+from app.infra.migrations import upgrade  # noqa: E402
+from local.servers import embedded_postgres, embedded_valkey  # noqa: E402
+from tests.people import Person, connections, make_people  # noqa: E402
+from tests.processes import Api, Worker, running_api, running_worker  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """The folder of this test process; DATA_DIR of everything that it starts."""
+    yield _FOLDER
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers(data_dir: Path) -> Iterator[None]:
+    """PostgreSQL (without fsync: its data is thrown away) and Valkey, with the schema."""
+    with embedded_postgres(data_dir, options={"fsync": "off"}), embedded_valkey(data_dir):
+        upgrade()
+        yield
+        connections().close()
+        engine().dispose()
+
+
+@pytest.fixture(scope="session")
+def app(_servers: None) -> Flask:
+    """The application inside this process, for tests that call services or count statements."""
+    return create_app()
+
+
+@pytest.fixture(scope="session")
+def api(_servers: None, data_dir: Path) -> Iterator[Api]:
+    """An API process."""
+    with running_api(data_dir) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def second_api(_servers: None, data_dir: Path) -> Iterator[Api]:
+    """Another API process on the same PostgreSQL and Valkey."""
+    with running_api(data_dir) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def worker(_servers: None, data_dir: Path) -> Iterator[Worker]:
+    """A Celery worker of all queues."""
+    with running_worker(data_dir) as process:
+        yield process
+
+
+@pytest.fixture
+def people(app: Flask, api: Api) -> Callable[[int], list[Person]]:
+    """Makes so many new people who use the API process."""
+    return lambda count: make_people(app, count, api.url)

@@ -1,0 +1,139 @@
+"""The product's own processes, started as operators start them, for tests that need real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+_PROJECT = Path(__file__).parents[1]
+_START_SECONDS = 40
+_STOP_SECONDS = 20
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(condition: object, seconds: float = 20, message: str = "did not happen") -> None:
+    """Waits until `condition()` is true; fails the test where it is not within a generous time."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, message
+        time.sleep(0.02)
+
+
+class Process:
+    """A child in a group of its own, with its output in a file."""
+
+    def __init__(self, arguments: list[str], log: Path, **environment: str) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=_PROJECT,
+                env=os.environ | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Asks it to end, and ends it and its children where it does not; answers its exit code."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        try:
+            self.child.wait(_STOP_SECONDS)
+        finally:
+            self.kill()
+        return self.child.returncode
+
+    def kill(self) -> None:
+        """kill -9 for the process and its children."""
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.child.wait()
+
+
+class Api(Process):
+    """One gunicorn with its gevent workers."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = free_port()
+        environment = {"PORT": str(self.port), "RATE_LIMIT_ENABLED": "false"} | environment
+        super().__init__(
+            ["gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"], folder / f"api-{self.port}.log", **environment
+        )
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def wait_ready(self) -> Self:
+        """Waits until it answers."""
+
+        def ready() -> bool:
+            assert self.child.poll() is None, self.log.read_text()[-4000:]
+            try:
+                return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            except requests.ConnectionError:
+                return False
+
+        eventually(ready, _START_SECONDS, f"{self.url} did not become ready")
+        return self
+
+
+class Worker(Process):
+    """One Celery worker for some queues, all by default."""
+
+    def __init__(self, folder: Path, queues: str = "messaging,media,calls,search,maintenance", **environment: str) -> None:
+        arguments = ["celery", "-A", "celery_app", "worker", "-Q", queues, "--concurrency", "1"]
+        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+        super().__init__(
+            [*arguments, *quiet], folder / f"worker-{os.getpid()}.log", REMAP_SIGTERM="SIGQUIT", **environment
+        )
+
+    def wait_ready(self) -> Self:
+        """Waits until it takes jobs."""
+
+        def ready() -> bool:
+            output = self.log.read_text()
+            assert self.child.poll() is None, output[-4000:]
+            return "ready" in output
+
+        eventually(ready, _START_SECONDS, "the worker did not become ready")
+        return self
+
+
+@contextmanager
+def running_api(folder: Path, **environment: str) -> Iterator[Api]:
+    """An API process that answers; ended afterwards."""
+    with Api(folder, **environment) as api:
+        yield api.wait_ready()
+
+
+@contextmanager
+def running_worker(folder: Path, **environment: str) -> Iterator[Worker]:
+    """A Celery worker that takes jobs; ended afterwards."""
+    with Worker(folder, **environment) as worker:
+        yield worker.wait_ready()

@@ -1,0 +1,104 @@
+"""Workers as operators run them: jobs arrive, and a worker that is killed loses nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from app.infra import jobs
+from app.infra.db import unit_of_work
+from app.infra.redis import client
+from config import settings
+from local.addresses import embedded_redis_url
+from tests import factories
+from tests.processes import Worker, eventually
+
+# A broker of its own, so that the workers of other tests take nothing from here.
+_BROKER_NUMBER = 5
+
+
+@pytest.fixture
+def broker(data_dir: Path) -> str:
+    """The URL of the broker."""
+    return embedded_redis_url(data_dir, _BROKER_NUMBER)
+
+
+@pytest.fixture
+def producer(broker: str) -> Iterator[Celery]:
+    """Sends jobs to that broker."""
+    with jobs.configure(Celery("tests", set_as_current=False), settings().model_copy(update={"broker_url": broker})) as app:
+        yield app
+
+
+def start(data_dir: Path, broker: str) -> Worker:
+    folder = data_dir / "worker-logs"
+    folder.mkdir(exist_ok=True)
+    return Worker(folder, BROKER_URL=broker, LOG_FORMAT="json", LOG_LEVEL="debug")
+
+
+def send(producer: Celery, name: str, **headers: str) -> str:
+    return str(producer.send_task(name, queue=jobs.JOBS[name], headers=headers).id)
+
+
+def make_chat_with_message() -> int:
+    people = factories.make_users(2)
+    chat_id = factories.make_chat(people)
+    factories.send_messages(chat_id, [people[0]])
+    return chat_id
+
+
+def is_counted(chat_id: int) -> bool:
+    return bool(factories.scalar("SELECT fanned_out_seq = last_seq FROM chats WHERE id = :c", c=chat_id))
+
+
+def test_a_job_runs_and_its_log_lines_name_the_job_and_the_request(
+    data_dir: Path, broker: str, producer: Celery
+) -> None:
+    chat_id = make_chat_with_message()
+    client().sadd(jobs.DIRTY_CHATS, chat_id)
+    with start(data_dir, broker).wait_ready() as worker:
+        job_id = send(producer, jobs.FANOUT_UNREAD, request_id="the-request")
+        eventually(lambda: is_counted(chat_id))
+
+        def lines() -> list[dict[str, object]]:
+            found = [json.loads(line) for line in worker.log.read_text().splitlines() if line.startswith("{")]
+            return [line for line in found if line.get("job_id") == job_id]
+
+        eventually(lambda: any(line["event"] == "job_done" for line in lines()))
+    assert {(line["job"], line["request_id"]) for line in lines()} == {(jobs.FANOUT_UNREAD, "the-request")}
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(data_dir: Path, broker: str, producer: Celery) -> None:
+    chat_id = make_chat_with_message()
+    client().sadd(jobs.DIRTY_CHATS, chat_id)
+    with start(data_dir, broker).wait_ready() as worker, unit_of_work() as holder:
+        holder.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
+        send(producer, jobs.FANOUT_UNREAD)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%unread_lock%'"
+        eventually(lambda: factories.scalar(waiting) == 1)
+        worker.kill()
+    assert client().scard(jobs.DIRTY_CHATS) == 0, "the worker had taken it"
+    assert not is_counted(chat_id)
+    # As if the worker had run since before the first sweep.
+    factories.run("DELETE FROM sweep_marks")
+    with start(data_dir, broker).wait_ready():
+        send(producer, jobs.SWEEP_UNREAD)
+        eventually(lambda: is_counted(chat_id))
+
+
+def test_a_worker_shows_its_metrics_where_it_is_told_to(data_dir: Path, broker: str, producer: Celery) -> None:
+    import requests
+
+    from tests.processes import free_port
+
+    port = free_port()
+    folder = data_dir / "worker-logs"
+    folder.mkdir(exist_ok=True)
+    with Worker(folder, BROKER_URL=broker, WORKER_METRICS_PORT=str(port)).wait_ready():
+        send(producer, jobs.SWEEP_UNREAD)
+        wanted = 'paperplane_jobs_total{job="messages.sweep_unread",outcome="done"} 1.0'
+        eventually(lambda: wanted in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text)

@@ -1,0 +1,28 @@
+"""What beat asks for, and when. One beat runs; a second would do no harm, since every job looks first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.infra import jobs
+from config import Settings
+
+_DAY = 86_400
+_HOUR = 3_600
+
+
+def schedule(current: Settings) -> dict[str, dict[str, Any]]:
+    """The beat schedule; intervals in seconds.
+
+    A job that no worker took in time expires, so that sweeps do not pile up while workers are away.
+    """
+    return {
+        jobs.SWEEP_UNREAD: _every(current.sweep_interval, jobs.SWEEP_UNREAD),
+        jobs.SWEEP_PRESENCE: _every(current.sweep_interval, jobs.SWEEP_PRESENCE),
+        jobs.SWEEP_EXPIRED: _every(_HOUR, jobs.SWEEP_EXPIRED),
+        jobs.KEEP_PARTITIONS: _every(_DAY, jobs.KEEP_PARTITIONS),
+    }
+
+
+def _every(seconds: int, name: str) -> dict[str, Any]:
+    return {"task": name, "schedule": float(seconds), "options": {"expires": seconds}}
