@@ -6,6 +6,7 @@ Start workers with `REMAP_SIGTERM=SIGQUIT` in the environment: only then is the 
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from celery import Celery
@@ -33,6 +34,8 @@ _TALKATIVE = ("celery.app.trace", "celery.beat", "celery.pool", "celery.worker.s
 
 def make_app(current: Settings) -> Celery:
     """The Celery app: what producers and workers share, and what only workers and beat need."""
+    # Celery's command line takes BROKER_URL for its own option, as it stands there; the settings know how to read it.
+    os.environ.pop("CELERY_BROKER_URL", None)
     celery = jobs.configure(Celery("paperplane"), current)
     celery.conf.update(
         task_queues=[Queue(name) for name in jobs.QUEUES],

@@ -65,6 +65,10 @@ def _configure(app: Flask, current: Settings) -> None:
         JWT_SECRET_KEY=current.signing_secret,
         JWT_ALGORITHM="HS256",
         JWT_TOKEN_LOCATION=["headers"],
+        JWT_COOKIE_CSRF_PROTECT=False,
+        # The clocks of several API hosts may differ by seconds.
+        JWT_ENCODE_NBF=False,
+        JWT_DECODE_LEEWAY=5,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=current.jwt_expiry),
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=current.jwt_refresh_expiry),
         MAX_CONTENT_LENGTH=int(current.max_body_size),

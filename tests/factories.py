@@ -47,9 +47,7 @@ def make_users(count: int) -> list[int]:
 def make_chat(user_ids: Sequence[int], kind: str = "group") -> int:
     """The id of a new chat with these members."""
     with unit_of_work() as unit:
-        chat_id: int = unit.execute(
-            _CHAT, {"type": kind, "owner": user_ids[0], "count": len(user_ids)}
-        ).scalar_one()
+        chat_id: int = unit.execute(_CHAT, {"type": kind, "owner": user_ids[0], "count": len(user_ids)}).scalar_one()
         unit.execute(_MEMBERS, {"chat_id": chat_id, "user_ids": list(user_ids)})
     return chat_id
 

@@ -84,7 +84,11 @@ def run(chosen: argparse.Namespace) -> int:
                 raise Conflict("These people have chats with each other already: the demo needs an empty database.")
             job = bar.add_task("Messages", total=chosen.messages)
             made = lines(
-                random, conversations, chosen.messages, int(begin.timestamp() * 1000), int(now.timestamp() * 1000) - 1000
+                random,
+                conversations,
+                chosen.messages,
+                int(begin.timestamp() * 1000),
+                int(now.timestamp() * 1000) - 1000,
             )
             demo_queries.copy_messages(unit, LineReader(made, lambda count: bar.advance(job, count)))
             _finish(unit, random, conversations)
@@ -123,7 +127,8 @@ def _make_chats(
     demo_queries.insert_members(unit, [(chat_id, user) for chat_id, chat in made for user in chat.member_ids])
     demo_queries.insert_contacts(unit, [pair for a, b in sorted(pairs) for pair in ((a, b), (b, a))])
     return [
-        Conversation(chat_id, chat.member_ids, random.paretovariate(1.2) * len(chat.member_ids)) for chat_id, chat in made
+        Conversation(chat_id, chat.member_ids, random.paretovariate(1.2) * len(chat.member_ids))
+        for chat_id, chat in made
     ]
 
 

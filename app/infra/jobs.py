@@ -119,7 +119,9 @@ class _Sender:
             while self._waiting:
                 self._attempt(self._waiting.popleft())
             if self._dirty and time.monotonic() >= next_fanout:
-                pause = settings().fanout_interval_ms / 1000 if self._attempt(self._send_dirty) else _PAUSE_AFTER_FAILURE
+                pause = (
+                    settings().fanout_interval_ms / 1000 if self._attempt(self._send_dirty) else _PAUSE_AFTER_FAILURE
+                )
                 next_fanout = time.monotonic() + pause
 
     def _send_dirty(self) -> None:

@@ -21,6 +21,7 @@ from app.realtime.room import Room
 from app.realtime.subscription import Subscription
 from app.realtime.wire import PING, CloseCode, text_frame
 from app.sync.service import current_cursor
+from app.web.authentication import require_live_session
 from config import settings
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,8 @@ class Hub:
     def connect(self, connection: Connection) -> None:
         """Lets a connection receive, and greets it; events that come meanwhile follow the greeting.
 
-        The cursor is read before anything is joined: what it leaves out, the connection receives.
+        The cursor is read before anything is joined: what it leaves out, the connection receives. Raises
+        SessionRevoked, or Unavailable without PostgreSQL.
         """
         user_id = connection.user_id
         with reading() as unit:
@@ -62,8 +64,9 @@ class Hub:
         self._people.setdefault(user_id, set()).add(connection)
         open_sockets.set(len(self._connections))
         self._subscription.add([bus.user_notifications(user_id), bus.user_status(user_id)])
-        # Read after the person's channel is subscribed: a chat joined later is told there.
+        # Asked after the person's channel is subscribed: what changes from here on is told there.
         with reading() as unit:
+            require_live_session(unit, connection.caller)
             chats = rooms_of_user(unit, user_id)
         self._join(chats, [connection])
         connection.open(self._hello(connection, cursor))

@@ -11,7 +11,7 @@ from flask_sock import Sock
 from simple_websocket import Server
 
 from app.auth.service import authenticate_socket
-from app.errors import AppError, Forbidden, Unauthenticated, Unavailable
+from app.errors import AppError, Forbidden, Unauthenticated
 from app.realtime import gateway
 from app.realtime.connection import Connection
 from app.realtime.gateway import FrameAllowance
@@ -49,9 +49,7 @@ def websocket(server: Server) -> None:
     try:
         caller = authenticate_socket(_token())
     except AppError as error:
-        unavailable = isinstance(error, Unavailable)
-        code = CloseCode.RESTARTING if unavailable else CloseCode.UNAUTHENTICATED
-        _refuse(server, code, error.code)
+        _refuse(server, _close_code(error), error.code)
         return
     if hub().count(caller.user_id) >= settings().ws_connections_per_user:
         _refuse(server, CloseCode.TOO_MANY, "too many sockets")
@@ -68,6 +66,11 @@ def _token() -> str:
     if not token:
         raise Unauthenticated
     return token
+
+
+def _close_code(error: AppError) -> CloseCode:
+    """4401 asks the client for a good token; all else (PostgreSQL is away) to come again."""
+    return CloseCode.UNAUTHENTICATED if isinstance(error, Unauthenticated) else CloseCode.RESTARTING
 
 
 def _refuse(server: Server, code: CloseCode, reason: str) -> None:
@@ -89,7 +92,7 @@ def _serve(server: Server, caller: Caller) -> None:
                 break
             gateway.handle(connection, text)
     except AppError as error:
-        connection.close(CloseCode.RESTARTING, error.code)
+        connection.close(_close_code(error), error.code)
     except Exception:
         # Out of here gunicorn would write an HTTP 500 into the WebSocket stream.
         log.exception("socket_failed", user_id=caller.user_id)

@@ -164,6 +164,14 @@ def test_a_bad_token_closes_with_4401(people: People, api: Api, token: str) -> N
     socket.close()
 
 
+def test_a_signed_out_session_opens_no_socket(people: People) -> None:
+    (ada,) = people(1)
+    assert ada.call("POST", "/auth/logout").status_code == 204
+    socket = websocket.create_connection(f"{ada.url.replace('http', 'ws')}/ws?token={ada.access_token}", timeout=20)
+    assert close_code(socket) == 4401
+    socket.close()
+
+
 def test_the_token_may_come_as_a_subprotocol(people: People) -> None:
     (ada,) = people(1)
     socket = websocket.create_connection(

@@ -21,7 +21,9 @@ def remember(days: int) -> str:
 
 
 def is_remembered(client_id: str) -> bool:
-    return bool(factories.scalar("SELECT EXISTS (SELECT FROM message_dedup WHERE client_id = CAST(:c AS uuid))", c=client_id))
+    return bool(
+        factories.scalar("SELECT EXISTS (SELECT FROM message_dedup WHERE client_id = CAST(:c AS uuid))", c=client_id)
+    )
 
 
 def test_client_ids_are_forgotten_after_seven_days(monkeypatch: pytest.MonkeyPatch) -> None:

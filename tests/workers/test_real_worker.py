@@ -30,7 +30,9 @@ def broker(data_dir: Path) -> str:
 @pytest.fixture
 def producer(broker: str) -> Iterator[Celery]:
     """Sends jobs to that broker."""
-    with jobs.configure(Celery("tests", set_as_current=False), settings().model_copy(update={"broker_url": broker})) as app:
+    with jobs.configure(
+        Celery("tests", set_as_current=False), settings().model_copy(update={"broker_url": broker})
+    ) as app:
         yield app
 
 

@@ -171,9 +171,7 @@ def test_a_busy_database_is_not_held_against_the_chat() -> None:
     chat_id = make_chat_with_message()
     client().sadd(jobs.DIRTY_CHATS, chat_id)
     with unit_of_work() as other:
-        other.connection.exec_driver_sql(
-            "SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,)
-        )
+        other.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
         unread_jobs.take_dirty(100)
     assert attempts(chat_id) == 0
     assert not is_counted(chat_id)

@@ -33,7 +33,9 @@ def _open_files(current: Settings) -> Finding:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return good("Open files", f"up to {soft}, enough for WEB_CONNECTIONS={current.web_connections}")
     if hard == resource.RLIM_INFINITY or hard >= needed:
-        return good("Open files", f"up to {soft}, and {hard} for who asks: enough for {current.web_connections} sockets")
+        return good(
+            "Open files", f"up to {soft}, and {hard} for who asks: enough for {current.web_connections} sockets"
+        )
     return warning(
         "Open files",
         f"at most {hard}, but WEB_CONNECTIONS={current.web_connections} needs {needed}",
