@@ -24,7 +24,6 @@ from app.infra.redis_writer import writer  # noqa: E402
 from workers import base, maintenance, messages, presence  # noqa: E402, F401 - importing them declares their tasks
 from workers.schedule import schedule  # noqa: E402
 
-
 # What jobs that run at SIGTERM are given. Celery waits all of it when there are any; most jobs take milliseconds, and
 # one that is cut short is found by its sweep.
 _LAST_SECONDS = 3.0
@@ -79,7 +78,7 @@ def _send_what_waits(**_: Any) -> None:
 
 
 @beat_init.connect
-def _at_start(sender: Any, **_: Any) -> None:
+def _at_start(**_: Any) -> None:
     """Daily jobs would otherwise wait for a day on a machine that starts anew each morning."""
     settings().data_dir.mkdir(parents=True, exist_ok=True)
     app.send_task(jobs.KEEP_PARTITIONS, queue=jobs.JOBS[jobs.KEEP_PARTITIONS], ignore_result=True)

@@ -26,13 +26,20 @@ def problems_of(members: Sequence[Member]) -> list[str]:
     sent_in: dict[int, set[int]] = {}
     for member in members:
         sent_in.setdefault(member.group, set()).update(member.sent)
-    lost = doubled = strange = disordered = 0
+    lost = doubled = echoed = strange = disordered = 0
     for member in members:
         expected = sent_in[member.group].difference(member.sent)
         received = set(member.received)
         lost += len(expected - received)
-        strange += len(received - expected)
+        echoed += len(received.intersection(member.sent))
+        strange += len(received - sent_in[member.group])
         doubled += len(member.received) - len(received)
         disordered += sum(later <= earlier for earlier, later in pairwise(member.received_seqs))
-    counts = {"lost": lost, "doubled": doubled, "not for their receiver": strange, "out of order": disordered}
-    return [f"{count} deliveries are {what}" for what, count in counts.items() if count]
+    counts = {
+        "lost": lost,
+        "doubled": doubled,
+        "to the socket that sent the message": echoed,
+        "of no message that was sent to the group": strange,
+        "out of order": disordered,
+    }
+    return [f"{count} deliveries were {what}" for what, count in counts.items() if count]

@@ -12,6 +12,8 @@ import selectors
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, count
 from uuid import UUID
 
 from bench.load import Measured, Plan, Stopwatch, failures, main
@@ -26,20 +28,20 @@ class _Client:
 
     __slots__ = ("_before", "_text", "_writers", "buffer", "sent_at", "sock")
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, writers: Iterator[tuple[int, str]]) -> None:
         self.sock = socket.create_connection(("127.0.0.1", plan["port"]))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.sent_at = 0.0
-        self._writers = plan["writers"]
+        self._writers = writers
         self._text = plan["text"]
         self._before = (
             f"POST /api/messages HTTP/1.1\r\nHost: 127.0.0.1:{plan['port']}\r\nContent-Type: application/json"
         )
 
     def send(self) -> None:
-        """Sends one message by one of the writers."""
-        chat, token = self._writers[int(random.random() * len(self._writers))]
+        """Sends one message by the next writer."""
+        chat, token = next(self._writers)
         client_id = UUID(int=random.getrandbits(128))
         body = f'{{"chat_id":{chat},"text":"{self._text}","client_id":"{client_id}"}}'
         request = f"{self._before}\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
@@ -60,10 +62,18 @@ class _Client:
         return int(head[9:12]), body
 
 
+def _writers(plan: Plan) -> Iterator[tuple[int, str]]:
+    """Chats and tokens at random; each token comes once at first, so that the server has seen all in the warm-up."""
+    everyone = plan["writers"]
+    once = {token: (chat, token) for chat, token in everyone}
+    return chain(once.values(), (everyone[int(random.random() * len(everyone))] for _ in count()))
+
+
 def load(plan: Plan) -> Measured:
     """Keeps all clients busy for the time of the plan, then waits for the last answers."""
     selector = selectors.DefaultSelector()
-    clients = [_Client(plan) for _ in range(plan["clients"])]
+    writers = _writers(plan)
+    clients = [_Client(plan, writers) for _ in range(plan["clients"])]
     for each in clients:
         selector.register(each.sock, selectors.EVENT_READ, each)
         each.send()

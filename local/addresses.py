@@ -27,8 +27,9 @@ def socket_folder(data_dir: Path) -> Path:
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     # /tmp rather than TMPDIR where it exists: programs started from elsewhere must find the same folder.
-    temporary = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
-    return Path(temporary) / f"paperplane-{os.getuid()}-{digest}"
+    shared = Path("/tmp")  # noqa: S108 - the servers refuse the folder where somebody else made it
+    temporary = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    return temporary / f"paperplane-{os.getuid()}-{digest}"
 
 
 def embedded_database_url(data_dir: Path, database: str = DATABASE) -> str:

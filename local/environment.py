@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
 RUN_LOCK = "requirements.lock"
 DEVELOPMENT_LOCK = "requirements-dev.lock"
@@ -30,11 +31,11 @@ class Failure(Exception):
 class Environment:
     """The virtual environment of the checkout at `root`."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.folder = os.path.join(root, ".venv")
-        self.python = os.path.join(self.folder, "bin", "python")
-        self._stamp = os.path.join(self.folder, _STAMP)
+        self.folder = root / ".venv"
+        self.python = self.folder / "bin" / "python"
+        self._stamp = self.folder / _STAMP
 
     def is_ready(self, lock: str) -> bool:
         """Whether all of the lock, as it is now, was installed for this Python."""
@@ -42,7 +43,7 @@ class Environment:
         return (
             stamp.get("python") == _version()
             and stamp.get("locks", {}).get(lock) == self._digest(lock)
-            and os.path.exists(self.python)
+            and self.python.exists()
         )
 
     def make(self, lock: str) -> None:
@@ -56,7 +57,7 @@ class Environment:
             self._install(lock)
             # The development lock holds all that the other does, in the same versions.
             locks = [RUN_LOCK, DEVELOPMENT_LOCK] if lock == DEVELOPMENT_LOCK else [lock]
-            known = {name: self._digest(name) for name in locks if os.path.exists(os.path.join(self.root, name))}
+            known = {name: self._digest(name) for name in locks if (self.root / name).exists()}
             self._write_stamp({"python": _version(), "locks": known})
             _say(f"Ready after {time.monotonic() - started:.0f} s.")
         finally:
@@ -64,16 +65,26 @@ class Environment:
 
     def _install(self, lock: str) -> None:
         stamp = self._read_stamp()
-        usable = os.path.exists(self.python) and self._made_for() == _version() and not stamp.get("unfinished")
-        path = os.path.join(self.root, lock)
+        usable = self.python.exists() and self._made_for() == _version() and not stamp.get("unfinished")
+        path = str(self.root / lock)
         uv = shutil.which("uv")
         if uv:
             try:
                 if not usable:
                     self._clear()
-                    _run([uv, "venv", "--quiet", "--python", _PYTHON, self.folder], self.root)
+                    _run([uv, "venv", "--quiet", "--python", _PYTHON, str(self.folder)], self.root)
                 self._write_stamp({"unfinished": True})
-                command = [uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes", "-r", path]
+                command = [
+                    uv,
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--python",
+                    str(self.python),
+                    "--require-hashes",
+                    "-r",
+                    path,
+                ]
                 _run(command, self.root)
                 return
             except Failure as failure:
@@ -89,52 +100,50 @@ class Environment:
 
     def _pip(self, usable: bool) -> "list[str]":
         """The command of a pip that installs into the environment, which is made first where there is none."""
-        own = [self.python, "-m", "pip"]
+        own = [str(self.python), "-m", "pip"]
         if usable and _succeeds([*own, "--version"]):
             return own
         if _succeeds([_PYTHON, "-c", "import ensurepip; ensurepip.version()"]):
-            _run([_PYTHON, "-m", "venv", self.folder], self.root)
+            _run([_PYTHON, "-m", "venv", str(self.folder)], self.root)
             return own
         # Debian keeps ensurepip in a package of its own; its pip can install into a folder that has none.
         if _succeeds([_PYTHON, "-m", "pip", "--python", _PYTHON, "--version"]):
-            _run([_PYTHON, "-m", "venv", "--without-pip", self.folder], self.root)
-            return [_PYTHON, "-m", "pip", "--python", self.python]
+            _run([_PYTHON, "-m", "venv", "--without-pip", str(self.folder)], self.root)
+            return [_PYTHON, "-m", "pip", "--python", str(self.python)]
         raise Failure(
             "This Python has neither ensurepip nor a recent pip: install uv, or python3-venv "
             "(Debian and Ubuntu: apt install python3-venv), and try again."
         )
 
     def _clear(self) -> None:
-        if os.path.exists(self.folder):
+        if self.folder.exists():
             _say("Making .venv anew.")
             shutil.rmtree(self.folder)
 
     def _made_for(self) -> str:
         """The version of Python that the folder was made for, such as `3.12`; empty where it is none."""
         try:
-            with open(os.path.join(self.folder, "pyvenv.cfg")) as file:
-                settings = dict(line.split(" = ", 1) for line in file.read().splitlines() if " = " in line)
+            lines = (self.folder / "pyvenv.cfg").read_text().splitlines()
         except OSError:
             return ""
+        settings = dict(line.split(" = ", 1) for line in lines if " = " in line)
         version = settings.get("version") or settings.get("version_info") or ""
         return ".".join(version.split(".")[:2])
 
     def _digest(self, lock: str) -> str:
-        with open(os.path.join(self.root, lock), "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+        return hashlib.sha256((self.root / lock).read_bytes()).hexdigest()
 
     def _read_stamp(self) -> "dict":  # type: ignore[type-arg]  # old Pythons cannot read more
         try:
-            with open(self._stamp) as file:
-                stamp = json.load(file)
+            stamp = json.loads(self._stamp.read_text())
         except (OSError, ValueError):
             return {}
         return stamp if isinstance(stamp, dict) else {}
 
     def _write_stamp(self, stamp: "dict") -> None:  # type: ignore[type-arg]
-        with open(self._stamp + ".new", "w") as file:
-            json.dump(stamp, file)
-        os.replace(self._stamp + ".new", self._stamp)
+        draft = self._stamp.with_suffix(".new")
+        draft.write_text(json.dumps(stamp))
+        draft.replace(self._stamp)
 
 
 def _version() -> str:
@@ -146,7 +155,7 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _claim(root: str) -> int:
+def _claim(root: Path) -> int:
     """An open descriptor of the checkout's folder, locked: a second make waits for the first. Ends with the process."""
     descriptor = os.open(root, os.O_RDONLY)
     try:
@@ -158,15 +167,15 @@ def _claim(root: str) -> int:
 
 
 def _succeeds(command: "list[str]") -> bool:
-    return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0  # noqa: S603 - our own commands
 
 
-def _run(command: "list[str]", root: str) -> None:
+def _run(command: "list[str]", root: Path) -> None:
     """Runs the command in silence. Raises Failure with the end of what it printed where it fails."""
-    done = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.Popen(command, cwd=str(root), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
     printed = done.communicate()[0].decode("utf-8", "replace").splitlines()[-_SHOWN_LINES:]
     if done.returncode != 0:
-        named = " ".join(os.path.basename(part) for part in command[:3])
+        named = " ".join(Path(part).name for part in command[:3])
         raise Failure("\n  ".join([f"{named} failed:", *printed]))
 
 

@@ -101,5 +101,7 @@ def _works(identity: str) -> bool:
     """Whether a process can take this identity here."""
     if sys.platform != "linux":
         return False
-    command = [sys.executable, "-I", "-S", str(_SPAWN), str(os.getpid()), "0", identity, sys.executable, "-I", "-S"]
-    return subprocess.run([*command, "-c", ""], capture_output=True, check=False).returncode == 0
+    python = [sys.executable, "-I", "-S"]
+    command = [*python, str(_SPAWN), str(os.getpid()), "0", identity, *python]
+    done = subprocess.run([*command, "-c", ""], capture_output=True, check=False)  # noqa: S603 - our own program
+    return done.returncode == 0

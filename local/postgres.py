@@ -24,6 +24,7 @@ _PAUSE = 0.02
 # Recovery after a crash comes before the first connection.
 _START_SECONDS = 60.0
 _STATUS_LINE = 7
+_QUICK_SECONDS = 0.3
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -86,9 +87,12 @@ class Postgres:
 
         Raises InUse where another process works on the data folder, ServerError where the server does not start.
         """
+        if self.alive:
+            return
+        # After a death too: a new claim waits until the last backend of the dead server is gone.
+        self.stop()
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        if self._claim is None:
-            self._claim = Claim(self.data_dir, "postgres")
+        self._claim = Claim(self.data_dir, "postgres")
         try:
             self._identity = postgres_identity(self.data)
             self._binaries = reachable_binaries(self._identity, self._binaries, self.data_dir)
@@ -114,7 +118,9 @@ class Postgres:
             self._child.ask_to_stop()
             if self._child.wait(seconds) is None:
                 self._child.ask_to_stop(signal.SIGQUIT)
-                self._child.stop(1)
+                self._child.wait(_QUICK_SECONDS)
+                self._child.kill()
+                self._child.wait(1)
         if self._claim:
             self._claim.release()
         self._child = self._claim = None
@@ -223,7 +229,7 @@ def _command_line(pid: int) -> str:
         except OSError:
             return ""
     command = ["ps", "-p", str(pid), "-o", "command="]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - a number
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,7 +43,7 @@ class _Keeper:
         if self._process is None or self._process.poll() is not None:
             if not self._groups:
                 return
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-S", str(_HERE / "keeper.py"), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -86,7 +87,7 @@ class Child:
         main_thread = threading.current_thread() is threading.main_thread()
         number = stop_signal if main_thread else 0
         self.stop_signal = stop_signal
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own commands
             [sys.executable, "-I", "-S", str(_HERE / "spawn.py"), str(os.getpid()), str(int(number)), identity]
             + [str(part) for part in command],
             cwd=cwd,
@@ -119,10 +120,8 @@ class Child:
 
     def kill(self) -> None:
         """Ends the whole group at once."""
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     def wait(self, seconds: float) -> int | None:
         """Its exit status (negative: the signal), or None where it still runs after so many seconds."""

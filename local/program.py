@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from local.processes import Child
 from local.terminal import Lines
@@ -36,7 +37,7 @@ class Deaths:
         recent = sum(1 for when in self._times if now - when < _DEATHS_WINDOW)
         if recent >= _TOO_MANY_DEATHS:
             raise KeepsDying(f"{self.name} ended {recent} times within a minute; the lines above say why.")
-        return min(_FIRST_PAUSE * 2 ** (recent - 1), _LONGEST_PAUSE)
+        return min(_FIRST_PAUSE * 2.0 ** (recent - 1), _LONGEST_PAUSE)
 
 
 class Program:
@@ -62,23 +63,31 @@ class Program:
         """Starts the process; its output waits to be read."""
         self._start_at = None
         self._lines = Lines()
+        if self.child and self.child.process.stdout:
+            self.child.process.stdout.close()
         self.child = Child(self._command, cwd=self._cwd, environment=self._environment, inherits=self._inherits)
         assert self.child.process.stdout is not None
         os.set_blocking(self.child.process.stdout.fileno(), False)
 
+    @property
+    def output(self) -> IO[bytes] | None:
+        """What it prints, while it may print more."""
+        output = self.child.process.stdout if self.child else None
+        return None if output is None or output.closed else output
+
     def read(self) -> list[str]:
         """The whole lines it has printed since the last call."""
-        lines: list[str] = []
-        output = self.child.process.stdout if self.child else None
-        while output is not None and not output.closed:
-            data = os.read(output.fileno(), 65536) if _readable(output.fileno()) else None
-            if data is None:
-                break
-            if not data:
-                output.close()
-                return lines + self._lines.end()
-            lines += self._lines.add(data)
-        return lines
+        output = self.output
+        if output is None:
+            return []
+        try:
+            data = os.read(output.fileno(), 65536)
+        except BlockingIOError:
+            return []
+        if not data:
+            output.close()
+            return self._lines.end()
+        return self._lines.add(data)
 
     def revive(self) -> str:
         """Starts it again in time when it has died; what to tell the reader, or nothing. Raises KeepsDying."""

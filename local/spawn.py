@@ -27,7 +27,7 @@ def _check(result: int, what: str) -> None:
 
 def _write(path: str, text: str) -> None:
     try:
-        with open(path, "w") as file:
+        with open(path, "w") as file:  # noqa: PTH123 - pathlib would cost more than all the rest
             file.write(text)
     except OSError as error:
         raise SystemExit(f"{path}: {error.strerror}") from None
@@ -61,7 +61,7 @@ def main() -> None:
     for usual in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT):
         signal.signal(usual, signal.SIG_DFL)
     try:
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - there is nothing for a shell to read
     except OSError as error:
         raise SystemExit(f"{command[0]}: {error.strerror}") from None
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TextIO
 
-_COLOURS = {"api": 36, "worker": 32, "beat": 35, "migrate": 33, "postgres": 34, "valkey": 33, "paperplane": 1}
+_COLOURS = {"api": 36, "worker": 32, "beat": 35, "migrate": 33, "postgres": 34, "valkey": 31, "paperplane": 1}
 _WIDTH = max(len(name) for name in _COLOURS)
 _LONGEST_LINE = 64 * 1024
 
@@ -36,7 +35,7 @@ class Terminal:
             self._output.write(text + "\n")
             self._output.flush()
         except (BrokenPipeError, OSError):
-            self._output = open(os.devnull, "w")  # noqa: SIM115
+            self._output = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the run
 
     def bold(self, text: str) -> str:
         """The text, emphasised where the terminal can."""
@@ -79,8 +78,3 @@ class FollowedLog:
             data = file.read()
         self._position += len(data)
         return [line for line in self._lines.add(data) if self._pattern.search(line)]
-
-
-def standard_terminal() -> Terminal:
-    """The terminal of this process."""
-    return Terminal(sys.stdout)

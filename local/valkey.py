@@ -79,10 +79,12 @@ class Valkey:
 
         Raises InUse where another process works on the data folder, ServerError where the server does not start.
         """
+        if self.alive:
+            return
+        self.stop()
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        if self._claim is None:
-            # Two servers on one folder would both start and write over each other.
-            self._claim = Claim(self.data_dir, "valkey")
+        # Two servers on one folder would both start and write over each other.
+        self._claim = Claim(self.data_dir, "valkey")
         try:
             self._launch()
         except BaseException:

@@ -5,6 +5,7 @@ Tests do not clean up after themselves: each makes people and chats of its own, 
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="pp-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 # Before anything reads the settings; what the machine's owner has set does not count here.
 for _name in ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "BROKER_URL", "LIMITS_REDIS_URL", "UPLOAD_DIR"):
     os.environ.pop(_name, None)
@@ -36,10 +38,9 @@ from tests.processes import Api, Worker, running_api, running_worker  # noqa: E4
 
 
 @pytest.fixture(scope="session")
-def data_dir() -> Iterator[Path]:
+def data_dir() -> Path:
     """The folder of this test process; DATA_DIR of everything that it starts."""
-    yield _FOLDER
-    shutil.rmtree(_FOLDER, ignore_errors=True)
+    return _FOLDER
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -56,12 +56,13 @@ def insert_messages(
     unit: UnitOfWork, chat_id: int, sender_ids: Sequence[int | None], message_type: str = "text"
 ) -> list[int]:
     """Stores one message for each sender, as a send does but without telling anybody; their ids."""
-    seq, previous = unit.execute(_LOCK, {"chat_id": chat_id}).one()
+    row = unit.execute(_LOCK, {"chat_id": chat_id}).one()
+    seq, previous = row.last_seq, row.last_message_id
     ids: list[int] = []
     for sender_id in sender_ids:
         seq += 1
-        row = {"chat_id": chat_id, "seq": seq, "sender_id": sender_id, "type": message_type, "previous": previous}
-        previous = unit.execute(_MESSAGE, row).scalar_one()
+        message = {"chat_id": chat_id, "seq": seq, "sender_id": sender_id, "type": message_type, "previous": previous}
+        previous = unit.execute(_MESSAGE, message).scalar_one()
         ids.append(previous)
     unit.execute(_TOUCH, {"chat_id": chat_id, "seq": seq, "id": previous})
     return ids
@@ -76,7 +77,10 @@ def send_messages(chat_id: int, sender_ids: Sequence[int | None], message_type: 
 def member_states(chat_id: int) -> dict[int, MemberState]:
     """The states of a chat's members by user id."""
     with unit_of_work() as unit:
-        return {row[0]: MemberState(*row[1:]) for row in unit.execute(_STATES, {"chat_id": chat_id})}
+        return {
+            row.user_id: MemberState(row.unread_count, row.counted_seq, row.last_read_seq)
+            for row in unit.execute(_STATES, {"chat_id": chat_id})
+        }
 
 
 def scalar(statement: str, **parameters: object) -> object:

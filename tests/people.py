@@ -104,7 +104,7 @@ class Socket:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close(timeout=1)
+        self.socket.shutdown()
 
     def frame(self, kind: str, data: Any = None, ref: Any = None) -> None:
         """Sends a frame."""

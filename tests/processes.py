@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import requests
@@ -56,7 +56,7 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> int:
@@ -71,10 +71,8 @@ class Process:
 
     def kill(self) -> None:
         """kill -9 for the process and its children."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.child.wait()
 
 
@@ -104,10 +102,10 @@ class Api(Process):
 
 
 class Worker(Process):
-    """One Celery worker for some queues, all by default."""
+    """One Celery worker for all queues."""
 
-    def __init__(self, folder: Path, queues: str = "messaging,media,calls,search,maintenance", **environment: str) -> None:
-        arguments = ["celery", "-A", "celery_app", "worker", "-Q", queues, "--concurrency", "1"]
+    def __init__(self, folder: Path, **environment: str) -> None:
+        arguments = ["celery", "-A", "celery_app", "worker", "--concurrency", "1"]
         quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
         super().__init__(
             [*arguments, *quiet], folder / f"worker-{os.getpid()}.log", REMAP_SIGTERM="SIGQUIT", **environment

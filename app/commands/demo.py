@@ -25,7 +25,9 @@ from config import settings
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-PASSWORD = "paperplane-demo"
+PASSWORD = "paperplane-demo"  # noqa: S105 - it is printed, and made for no production.
+# Message ids count from this moment.
+_OLDEST = datetime(2025, 1, 1, tzinfo=UTC)
 # How many messages people have not read: mostly none.
 _BEHIND = (0, 0, 0, 0, 0, 0, 1, 2, 3, 7)
 
@@ -36,7 +38,9 @@ def add_to(names: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--people", type=_number(2, 5000), default=20)
     parser.add_argument("--groups", type=_number(0, 5000), default=6)
     parser.add_argument("--messages", type=_number(1, 50_000_000), default=20_000)
-    parser.add_argument("--months", type=_number(1, 120), default=6, help="how far back the messages go")
+    parser.add_argument(
+        "--months", type=_number(1, 120), default=6, help="how far back the messages go, at most to 2025"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same conversations")
     parser.add_argument("--yes", action="store_true", help="also in production")
     parser.set_defaults(run=run)
@@ -65,9 +69,9 @@ def run(chosen: argparse.Namespace) -> int:
     if settings().environment == "production" and not chosen.yes:
         raise Forbidden("This is production: people with a known password would be made. If you mean it, add --yes.")
     console = Console(highlight=False)
-    random = Random(chosen.seed)
+    random = Random(chosen.seed)  # noqa: S311 - what people say in a demo.
     now = datetime.now(UTC)
-    begin = now - timedelta(days=30 * chosen.months)
+    begin = max(now - timedelta(days=30 * chosen.months), _OLDEST)
     with unit_of_work() as unit:
         there = demo_queries.exists(unit)
         if not there:

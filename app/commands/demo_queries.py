@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, NamedTuple
+from io import TextIOBase
+from typing import NamedTuple, TextIO, cast
 
 from sqlalchemy import text
 
@@ -20,9 +21,9 @@ _OLDEST_ID = text("SELECT message_id_at(CAST(:moment AS timestamptz))")
 _INSERT_CHATS = text("""
     INSERT INTO chats (type, name, direct_key, created_by, created_at, updated_at, member_count, settings, revision,
                        members_revision)
-    SELECT t.type, t.name, t.direct_key, t.created_by, CAST(:created_at AS timestamptz), CAST(:created_at AS timestamptz),
+    SELECT t.type, t.name, t.direct_key, t.created_by, r.created_at, r.created_at,
            t.member_count, '{"demo": true}', r.revision, r.revision
-    FROM (SELECT next_message_id() AS revision OFFSET 0) r
+    FROM (SELECT next_message_id() AS revision, CAST(:created_at AS timestamptz) AS created_at OFFSET 0) r
     CROSS JOIN unnest(CAST(:types AS text[]), CAST(:names AS text[]), CAST(:direct_keys AS text[]),
       CAST(:owners AS bigint[]), CAST(:member_counts AS integer[])) WITH ORDINALITY
       AS t (type, name, direct_key, created_by, member_count, place)
@@ -131,10 +132,10 @@ def insert_contacts(unit: UnitOfWork, pairs: Sequence[tuple[int, int]]) -> None:
     )
 
 
-def copy_messages(unit: UnitOfWork, lines: IO[str]) -> None:
+def copy_messages(unit: UnitOfWork, lines: TextIOBase) -> None:
     """Copies messages from lines in COPY's text format."""
     with raw_cursor(unit.connection) as (cursor, _):
-        cursor.copy_expert(_COPY_MESSAGES, lines, size=65536)
+        cursor.copy_expert(_COPY_MESSAGES, cast(TextIO, lines), size=65536)
 
 
 def finish_chats(unit: UnitOfWork, ends: dict[int, tuple[int, int]]) -> None:

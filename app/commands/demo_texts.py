@@ -24,10 +24,11 @@ MIDDLES = (
     "somebody has to bring the tent", "the library closes early today", "I finally finished the third chapter",
     "the garden needs water before the weekend", "the invoice came twice", "we are six for dinner tomorrow",
     "the film starts at nine", "the ferry was cancelled because of the wind", "my phone is almost empty",
-    "das Paket liegt beim Nachbarn", "on se retrouve devant la gare", "nos vemos a las siete", "明日の会議は十時からです",
-    "встречаемся у входа", "the bicycle is repaired again", "the answer was in the manual all along",
+    "das Paket liegt beim Nachbarn", "on se retrouve devant la gare", "nos vemos a las siete",
+    "明日の会議は十時からです", "до встречи вечером", "the bicycle is repaired again",
+    "the answer was in the manual all along",
 )  # fmt: skip
 CLOSINGS = (
-    "", "", "", "What do you think?", "Thank you!", "🎉", "See you there.", "Can you bring it?", "No hurry.", "👍", "Ha!",
-    "I will let you know.", "Who is in?", "😄",
+    "", "", "", "What do you think?", "Thank you!", "🎉", "See you there.", "Can you bring it?", "No hurry.", "👍",
+    "Ha!", "I will let you know.", "Who is in?", "😄",
 )  # fmt: skip

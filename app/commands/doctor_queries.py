@@ -29,7 +29,7 @@ _SERVER = text("""
 
 def server(unit: UnitOfWork) -> Server:
     """What the server says of itself."""
-    return Server(*unit.execute(_SERVER).one())
+    return Server._make(unit.execute(_SERVER).one())
 
 
 def be_patient(unit: UnitOfWork) -> None:

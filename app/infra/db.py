@@ -141,6 +141,8 @@ def make_engine(current: Settings) -> Engine:
         pool_timeout=current.db_pool_timeout,
         pool_use_lifo=True,
         pool_recycle=1800,
+        # Errors are logged; what people wrote is not.
+        hide_parameters=True,
     )
 
 

@@ -47,7 +47,7 @@ class SetAside(NamedTuple):
 def attempts(unit: UnitOfWork, job: str, subjects: Collection[str]) -> dict[str, int]:
     """How often the job was begun, without an end, on each of the subjects; those without a failure are left out."""
     rows = unit.execute(_ATTEMPTS, {"job": job, "subjects": list(subjects)})
-    return {subject: count for subject, count in rows}
+    return {row.subject: row.attempts for row in rows}
 
 
 def begin(unit: UnitOfWork, job: str, subjects: Collection[str]) -> None:
@@ -73,4 +73,4 @@ def done(unit: UnitOfWork, job: str, subjects: Collection[str]) -> None:
 
 def listed(unit: UnitOfWork, limit: int = 100) -> list[SetAside]:
     """What is set aside, the newest first."""
-    return [SetAside(*row) for row in unit.execute(_LIST, {"limit": limit})]
+    return [SetAside._make(row) for row in unit.execute(_LIST, {"limit": limit})]

@@ -24,7 +24,8 @@ _MOVE = text("""
 _HORIZON = text("""
     SELECT message_id_at(LEAST(
       clock_timestamp() - make_interval(secs => :margin),
-      (SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL)))""")
+      (SELECT min(xact_start) FROM pg_stat_activity
+       WHERE datname = current_database() AND backend_xid IS NOT NULL)))""")
 _LAG = text("SELECT ((message_id_at(clock_timestamp()) - :message_id) >> 12) / 1000.0")
 
 

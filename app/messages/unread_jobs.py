@@ -93,9 +93,9 @@ def _sweep_from(mark: int, horizon: int) -> int:
             until = unread_queries.end_of_stretch(unit, mark, horizon, _LARGEST_STRETCH)
             chat_ids = unread_queries.behind_with_messages(unit, mark, until)
         groups = [chat_ids[start : start + _LARGEST_GROUP] for start in range(0, len(chat_ids), _LARGEST_GROUP)]
-        complete = all([_fan_out(group, count_first=True) for group in groups])
+        results = [_fan_out(group, count_first=True) for group in groups]
         handled += len(chat_ids)
-        if not complete:
+        if not all(results):
             # The mark stays before what was not handled; what was is not behind any more.
             break
         mark = until

@@ -81,7 +81,7 @@ _LOCK_PART = Prepared(
 
 # A member's share is (all that counts past the member's place) - (the member's own past it). Members stand at few
 # different places, so the first is a running count along each chat's places and messages together, newest first: one
-# sort instead of a look at the messages for each member. A message at a place is counted there already: `is_place DESC`.
+# sort instead of a look at the messages for each member. A message at a place is counted there: `is_place DESC`.
 _COUNT = Prepared(
     "unread_count",
     ("bigint[]", "bigint[]", "bigint[]", "bigint[]"),
@@ -120,8 +120,8 @@ _COUNT = Prepared(
     RETURNING s.chat_id, s.user_id, s.unread_count""",
 )
 
-# Also states that are not counted so far yet are locked: a fan-out that counts them then waits for the deletion to commit
-# and sees it.
+# Also states that are not counted so far yet are locked: a fan-out that counts them then waits for the deletion to
+# commit, and sees it.
 _LOCK_UNREAD = Prepared(
     "unread_lock_unread",
     ("bigint", "bigint"),
@@ -260,7 +260,7 @@ def behind_with_messages(unit: UnitOfWork, after: int, until: int) -> list[int]:
 
 def differences(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[Difference]:
     """Present members of the chats whose count is not what a recount gives."""
-    return [Difference(*row) for row in unit.execute(_RECOUNT, {"chat_ids": list(chat_ids)})]
+    return [Difference._make(row) for row in unit.execute(_RECOUNT, {"chat_ids": list(chat_ids)})]
 
 
 def chat_page(unit: UnitOfWork, after_chat_id: int, limit: int) -> list[int]:

@@ -11,7 +11,7 @@ from flask_sock import Sock
 from simple_websocket import Server
 
 from app.auth.service import authenticate_socket
-from app.errors import AppError, Forbidden, Unauthenticated
+from app.errors import AppError, Forbidden, MalformedRequest, Unauthenticated
 from app.realtime import gateway
 from app.realtime.connection import Connection
 from app.realtime.gateway import FrameAllowance
@@ -40,6 +40,8 @@ def _check_handshake() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and not is_allowed_origin(settings(), origin):
         raise Forbidden("This Origin may not open a socket: see ALLOWED_ORIGINS.")
+    if "Sec-WebSocket-Key" not in request.headers:
+        raise MalformedRequest("A WebSocket handshake needs Sec-WebSocket-Key.")
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
 
 

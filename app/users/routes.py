@@ -16,7 +16,7 @@ blueprint = Blueprint("users", __name__, url_prefix="/users")
 
 
 @blueprint.get("")
-@operation(answers=ItemPage[User])
+@operation(answers=ItemPage[User], action="searches")
 def find_users(query: UserQuery, caller: Caller, unit: UnitOfWork) -> ItemPage[User]:
     """Find people by the beginning of their username or name, or by their whole phone number."""
     return service.find_users(unit, caller.user_id, query.q, query.limit, query.cursor)

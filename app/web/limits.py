@@ -20,8 +20,7 @@ from config import Settings, settings
 
 _MICROSECONDS = 1_000_000
 
-# Redis' own clock, so that API hosts need not agree; microseconds are below 2^53 and so exact in Lua's doubles, but
-# must be written with %.0f since Lua would write 1.7e+15.
+# Redis' own clock, so that API hosts need not agree; microseconds are below 2^53 and so exact in Lua's doubles.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -32,7 +31,7 @@ local wait = arrival - window - now
 if wait > 0 then
   return math.ceil(wait)
 end
-redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))
+redis.call('SET', KEYS[1], arrival, 'PX', math.ceil((arrival - now) / 1000))
 return 0
 """
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()

@@ -195,6 +195,7 @@ CREATE TABLE message_dedup (
   body_hash bytea NOT NULL,
   CONSTRAINT pk_message_dedup PRIMARY KEY (sender_id, client_id)
 );
+CREATE INDEX ix_message_dedup_message_id ON message_dedup USING brin (message_id);
 
 CREATE TABLE message_read_receipts (
   message_id bigint NOT NULL,

@@ -39,8 +39,8 @@ def test_ids_are_of_the_messages_times_and_grow_with_seq() -> None:
 
 
 def test_seq_counts_without_a_gap_up_to_the_chats_last() -> None:
-    assert not factories.scalar(f"""
-        SELECT count(*) FROM chats c WHERE c.id IN (SELECT id FROM chats WHERE settings @> '{{"demo": true}}') AND (
+    assert not factories.scalar("""
+        SELECT count(*) FROM chats c WHERE c.id IN (SELECT id FROM chats WHERE settings @> '{"demo": true}') AND (
           c.last_seq <> (SELECT count(*) FROM messages WHERE chat_id = c.id)
           OR c.last_seq <> (SELECT coalesce(max(seq), 0) FROM messages WHERE chat_id = c.id)
           OR c.last_message_id <> (SELECT coalesce(max(id), 0) FROM messages WHERE chat_id = c.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,7 @@ from tests import factories
 from tests.processes import Worker
 
 
-def found(findings: object, subject: str) -> Finding:
-    assert hasattr(findings, "__iter__")
+def found(findings: Iterable[Finding], subject: str) -> Finding:
     return next(finding for finding in findings if finding.subject == subject)
 
 
@@ -55,7 +55,7 @@ def test_a_database_without_durability_is_broken_in_production(current: Settings
 
 def test_jobs_set_aside_are_listed(current: Settings) -> None:
     factories.run(
-        "INSERT INTO set_aside_jobs (job, subject, attempts, error) VALUES (:job, '1', 3, 'why') ON CONFLICT DO NOTHING",
+        "INSERT INTO set_aside_jobs (job, subject, attempts, error) VALUES (:job, '1', 3, 'why')",
         job=jobs.FANOUT_UNREAD,
     )
     finding = found(database.check(current), "Jobs set aside")
@@ -79,14 +79,14 @@ def test_a_redis_that_is_away_is_found(current: Settings) -> None:
     assert found(redis_checks.check(current), "Redis").level is Level.BROKEN
 
 
-def test_queues_without_a_worker_are_found_and_those_with_one_are_not(current: Settings, data_dir: Path) -> None:
+def test_queues_without_a_worker_are_found_and_those_with_one_are_not(
+    current: Settings, data_dir: Path, tmp_path: Path
+) -> None:
     current.broker_url = embedded_redis_url(data_dir, 6)
     finding = found(redis_checks.check(current), "Workers")
     assert finding.level is Level.BROKEN
     assert "messaging" in finding.text
-    folder = data_dir / "doctor-logs"
-    folder.mkdir(exist_ok=True)
-    with Worker(folder, BROKER_URL=current.broker_url).wait_ready():
+    with Worker(tmp_path, BROKER_URL=current.broker_url).wait_ready():
         assert found(redis_checks.check(current), "Workers").level is Level.GOOD
 
 

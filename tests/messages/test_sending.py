@@ -84,7 +84,7 @@ def test_many_senders_at_once_leave_no_gap_in_seq_and_ids_in_its_order(people: P
         for number in range(20):
             sender.send(chat_id, f"{sender.id} {number}")
 
-    together(*[lambda sender=sender: send_all(sender) for sender in senders])  # type: ignore[misc]
+    together(*[lambda sender=sender: send_all(sender) for sender in senders])
     rows = rows_of(chat_id)
     assert [row.seq for row in rows] == list(range(1, 121))
     ids = [row.id for row in rows]
@@ -153,7 +153,12 @@ def test_a_reply_must_be_to_a_message_of_the_same_chat(people: People) -> None:
 def test_text_is_kept_as_sent(people: People) -> None:
     (ada,) = people(1)
     saved = ada.post("/chats", {"type": "direct", "user_id": ada.id})["id"]
-    for words in ("  spaces \n stay ", "🧑‍🚀 e\u0301 ﷽ \u202eabc", "<b>'; DROP TABLE messages; --</b> %s \\", "x" * 4096):
+    for words in (
+        "  spaces \n stay ",
+        "🧑‍🚀 e\u0301 ﷽ \u202eabc",
+        "<b>'; DROP TABLE messages; --</b> %s \\",
+        "x" * 4096,
+    ):
         assert ada.send(saved, words)["text"] == words
         assert ada.get(f"/chats/{saved}/messages", limit=1)["items"][0]["text"] == words
 

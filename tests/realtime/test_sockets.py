@@ -143,9 +143,9 @@ def test_binary_and_unmasked_frames_close_the_socket_and_nobody_elses(people: Pe
     with ada.socket() as binary, ada.socket() as unmasked, bob.socket() as bystander:
         binary.socket.send_binary(b"\x00\x01")
         assert binary.close_code() == 1003
+        assert unmasked.socket.sock is not None
         unmasked.socket.sock.sendall(b"\x81\x02{}")
-        with pytest.raises((websocket.WebSocketException, OSError, AssertionError)):
-            assert unmasked.close_code() != 1002
+        assert unmasked.close_code() == 1002
         assert bystander.ask("ping")["event"] == "ack"
 
 
@@ -204,7 +204,7 @@ def test_a_foreign_origin_is_refused_before_the_handshake(people: People) -> Non
 def test_compression_is_not_agreed_on(people: People) -> None:
     (ada,) = people(1)
     with ada.socket(header=["Sec-WebSocket-Extensions: permessage-deflate"]) as socket:
-        assert "sec-websocket-extensions" not in socket.socket.getheaders()
+        assert "sec-websocket-extensions" not in (socket.socket.getheaders() or {})
 
 
 def test_signing_out_closes_the_sessions_sockets_at_every_process(people: People, second_api: Api) -> None:
@@ -277,11 +277,8 @@ def test_who_never_reads_is_closed_and_delays_nobody(people: People) -> None:
         for text in texts:
             sender.ask("message", {"chat_id": chat_id, "text": text})
             assert reader.next("new_message")["text"] == text
-        received = 0
         with pytest.raises((websocket.WebSocketException, OSError)):
-            while stuck.read():
-                received += 1
-        assert received < 400
+            stuck.until(lambda event: event["data"].get("text") == texts[-1])
 
 
 def test_typing_reaches_the_others_and_a_channel_refuses_it(people: People) -> None:
@@ -375,7 +372,8 @@ def test_sockets_of_one_person_are_bounded(app: Flask, data_dir: Path) -> None:
     with running_api(data_dir, WS_CONNECTIONS_PER_USER="2") as api:
         (ada,) = make_people(app, 1, api.url)
         with ada.socket(), ada.socket():
-            third = websocket.create_connection(f"{api.url.replace('http', 'ws')}/ws?token={ada.access_token}", timeout=20)
+            address = f"{api.url.replace('http', 'ws')}/ws?token={ada.access_token}"
+            third = websocket.create_connection(address, timeout=20)
             assert close_code(third) == 4429
             third.close()
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import workers
-from app.infra import jobs
+from app.infra import jobs, partitions
 from app.infra.db import reading, unit_of_work
 from celery_app import app
 from config import settings
+from workers import maintenance
 from workers.base import declared, task
 from workers.schedule import schedule
 
@@ -48,7 +49,10 @@ def test_every_sweep_is_scheduled() -> None:
 def test_no_job_may_run_so_long_that_the_broker_gives_it_to_a_second_worker() -> None:
     visible_again = app.conf.broker_transport_options["visibility_timeout"]
     for name in our_tasks():
-        assert app.tasks[name].soft_time_limit < app.tasks[name].time_limit < visible_again
+        soft, hard = app.tasks[name].soft_time_limit, app.tasks[name].time_limit
+        assert soft is not None
+        assert hard is not None
+        assert soft < hard < visible_again
 
 
 def test_jobs_are_kept_until_they_are_done() -> None:
@@ -69,10 +73,8 @@ def test_enqueuing_an_unknown_job_is_refused() -> None:
 
 
 def test_maintenance_runs_over_what_there_is() -> None:
-    from workers import maintenance
-
     with unit_of_work() as unit:
         maintenance.keep_partitions(unit)
     maintenance.sweep_expired()
     with reading() as unit:
-        assert maintenance.partitions.parts_left(unit.connection) == maintenance.partitions.PARTS_AHEAD
+        assert partitions.parts_left(unit.connection) == partitions.PARTS_AHEAD

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from celery import Celery
 
 from app.infra import jobs
@@ -15,7 +17,7 @@ from app.infra.redis import client
 from config import settings
 from local.addresses import embedded_redis_url
 from tests import factories
-from tests.processes import Worker, eventually
+from tests.processes import Worker, eventually, free_port
 
 # A broker of its own, so that the workers of other tests take nothing from here.
 _BROKER_NUMBER = 5
@@ -36,10 +38,10 @@ def producer(broker: str) -> Iterator[Celery]:
         yield app
 
 
-def start(data_dir: Path, broker: str) -> Worker:
-    folder = data_dir / "worker-logs"
-    folder.mkdir(exist_ok=True)
-    return Worker(folder, BROKER_URL=broker, LOG_FORMAT="json", LOG_LEVEL="debug")
+def start(folder: Path, broker: str) -> Worker:
+    """A worker whose log is in a new folder, so that nothing there is of another."""
+    logs = Path(tempfile.mkdtemp(dir=folder))
+    return Worker(logs, BROKER_URL=broker, LOG_FORMAT="json", LOG_LEVEL="debug")
 
 
 def send(producer: Celery, name: str, **headers: str) -> str:
@@ -58,11 +60,11 @@ def is_counted(chat_id: int) -> bool:
 
 
 def test_a_job_runs_and_its_log_lines_name_the_job_and_the_request(
-    data_dir: Path, broker: str, producer: Celery
+    tmp_path: Path, broker: str, producer: Celery
 ) -> None:
     chat_id = make_chat_with_message()
     client().sadd(jobs.DIRTY_CHATS, chat_id)
-    with start(data_dir, broker).wait_ready() as worker:
+    with start(tmp_path, broker).wait_ready() as worker:
         job_id = send(producer, jobs.FANOUT_UNREAD, request_id="the-request")
         eventually(lambda: is_counted(chat_id))
 
@@ -74,10 +76,10 @@ def test_a_job_runs_and_its_log_lines_name_the_job_and_the_request(
     assert {(line["job"], line["request_id"]) for line in lines()} == {(jobs.FANOUT_UNREAD, "the-request")}
 
 
-def test_a_worker_killed_in_the_middle_loses_nothing(data_dir: Path, broker: str, producer: Celery) -> None:
+def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, broker: str, producer: Celery) -> None:
     chat_id = make_chat_with_message()
     client().sadd(jobs.DIRTY_CHATS, chat_id)
-    with start(data_dir, broker).wait_ready() as worker, unit_of_work() as holder:
+    with start(tmp_path, broker).wait_ready() as worker, unit_of_work() as holder:
         holder.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
         send(producer, jobs.FANOUT_UNREAD)
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%unread_lock%'"
@@ -87,20 +89,14 @@ def test_a_worker_killed_in_the_middle_loses_nothing(data_dir: Path, broker: str
     assert not is_counted(chat_id)
     # As if the worker had run since before the first sweep.
     factories.run("DELETE FROM sweep_marks")
-    with start(data_dir, broker).wait_ready():
+    with start(tmp_path, broker).wait_ready():
         send(producer, jobs.SWEEP_UNREAD)
         eventually(lambda: is_counted(chat_id))
 
 
-def test_a_worker_shows_its_metrics_where_it_is_told_to(data_dir: Path, broker: str, producer: Celery) -> None:
-    import requests
-
-    from tests.processes import free_port
-
+def test_a_worker_shows_its_metrics_where_it_is_told_to(tmp_path: Path, broker: str, producer: Celery) -> None:
     port = free_port()
-    folder = data_dir / "worker-logs"
-    folder.mkdir(exist_ok=True)
-    with Worker(folder, BROKER_URL=broker, WORKER_METRICS_PORT=str(port)).wait_ready():
+    with Worker(tmp_path, BROKER_URL=broker, WORKER_METRICS_PORT=str(port)).wait_ready():
         send(producer, jobs.SWEEP_UNREAD)
         wanted = 'paperplane_jobs_total{job="messages.sweep_unread",outcome="done"} 1.0'
         eventually(lambda: wanted in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text)

@@ -46,8 +46,8 @@ def _server(name: str, url: str, current: Settings) -> Iterator[Finding]:
         return
     client = make_client(url)
     try:
-        facts: dict[str, Any] = client.info("server")  # type: ignore[assignment]
-        seconds, microseconds = client.time()  # type: ignore[misc]
+        facts: dict[str, Any] = client.info("server")
+        seconds, microseconds = client.time()
     except (redis.RedisError, OSError) as error:
         advice = "start it with `make run`" if current.embeds_redis else "see REDIS_URL, REDIS_* or BROKER_URL"
         yield broken(name, f"cannot be reached: {type(error).__name__}", advice)
@@ -60,7 +60,7 @@ def _server(name: str, url: str, current: Settings) -> Iterator[Finding]:
 
 def _eviction(name: str, client: redis.Redis) -> Finding:
     try:
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")  # type: ignore[union-attr]
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except redis.RedisError:
         return warning(f"{name}'s eviction", "cannot be asked for", "make sure maxmemory-policy is noeviction")
     if policy != "noeviction":

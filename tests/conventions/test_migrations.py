@@ -1,0 +1,87 @@
+"""The schema that migrations make is the one that the models describe, and every migration goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Table, text
+from sqlalchemy.engine import make_url
+
+from app.infra import db, migrations, partitions
+from app.models import metadata
+from config import settings
+
+
+@contextmanager
+def empty_database(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """Another database on this test process' server, without a schema, as that of the settings."""
+    url = make_url(settings().database)
+    admin = psycopg2.connect(host=url.query["host"], user=url.username, dbname=url.database)
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    other = url.set(database=name).render_as_string(hide_password=False)
+    monkeypatch.setattr(settings(), "database_url", other)
+    db.engine.cache_clear()
+    try:
+        yield
+    finally:
+        db.engine().dispose()
+        db.engine.cache_clear()
+        monkeypatch.undo()
+        with admin.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.close()
+
+
+def is_ours(_: object, name: str | None, kind: str, *__: object) -> bool:
+    """Leaves the parts of messages out, which no model describes."""
+    return not (kind == "table" and name is not None and name.startswith("messages_"))
+
+
+def test_migrations_make_what_the_models_describe(monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_database(monkeypatch, "compared"):
+        migrations.upgrade()
+        with db.engine().connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"include_object": is_ours, "compare_server_default": False}
+            )
+            assert compare_metadata(context, metadata) == []
+
+
+def test_every_migration_goes_back_and_forth(monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_database(monkeypatch, "back_and_forth"):
+        migrations.upgrade()
+        migrations.downgrade("base")
+        with db.engine().connect() as connection:
+            left = connection.scalars(
+                text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+            )
+            assert list(left) == []
+        migrations.upgrade()
+        with db.engine().connect() as connection:
+            assert migrations.current(connection) == migrations.newest()
+
+
+def test_parts_of_messages_are_made_ahead_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_database(monkeypatch, "parts"):
+        migrations.upgrade()
+        with db.engine().begin() as connection:
+            assert partitions.is_native(connection)
+            assert partitions.parts_left(connection) == partitions.PARTS_AHEAD
+            assert partitions.keep_ahead(connection) == []
+            assert len(partitions.keep_ahead(connection, partitions.PARTS_AHEAD + 2)) == 2
+            names = connection.scalars(text("SELECT indexrelid::regclass::text FROM pg_index")).all()
+            assert any("messages_" in name for name in names)
+
+
+def test_no_foreign_key_points_from_or_to_messages() -> None:
+    for table in metadata.tables.values():
+        for key in table.foreign_keys:
+            target: Table = key.column.table
+            assert "messages" not in (table.name, target.name)
