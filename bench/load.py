@@ -43,6 +43,8 @@ class Measured(TypedDict):
     acknowledged: list[int]
     """The id of every acknowledged message, those of the warm-up included."""
     problems: list[str]
+    notes: list[str]
+    """What is no problem and yet worth knowing."""
 
 
 class Stopwatch:
@@ -79,7 +81,12 @@ class Stopwatch:
         return False
 
     def measured(
-        self, milliseconds: Sequence[float], deliveries: int, acknowledged: list[int], problems: list[str]
+        self,
+        milliseconds: Sequence[float],
+        deliveries: int,
+        acknowledged: list[int],
+        problems: list[str],
+        notes: Sequence[str] = (),
     ) -> Measured:
         """The result; `milliseconds` and `deliveries` are those of the measured seconds."""
         ordered = sorted(milliseconds)
@@ -91,6 +98,7 @@ class Stopwatch:
             "cpu_us": self._used,
             "acknowledged": acknowledged,
             "problems": problems,
+            "notes": list(notes),
         }
 
 

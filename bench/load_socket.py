@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from bench.deliveries import Member, problems_of
+from bench.deliveries import Member, notes_of, problems_of
 from bench.frames import ClientSocket
 from bench.load import Measured, Plan, Stopwatch, failures, main
 
@@ -49,8 +49,9 @@ class _Load:
         self.outstanding = 0
         self.times: list[float] | None = None
         self.others: Counter[str] = Counter()
-        self._sent_at: dict[str, float] = {}
-        self._parsed: dict[bytes, tuple[int, int, float]] = {}
+        # By client_id: when it was sent, and by whom.
+        self._sent: dict[str, tuple[float, Member]] = {}
+        self._parsed: dict[bytes, tuple[int, int, float, Member | None]] = {}
 
     def send(self) -> None:
         """Sends a message from the member that has been idle for longest."""
@@ -61,7 +62,7 @@ class _Load:
             f'"client_id":"{client_id}"}}}}'
         )
         self.outstanding += 1
-        self._sent_at[client_id] = time.perf_counter()
+        self._sent[client_id] = time.perf_counter(), member
         member.sock.send(frame.encode())
 
     def receive(self, timeout: float) -> None:
@@ -89,8 +90,11 @@ class _Load:
             if len(self._parsed) > _MOST_PARSED:
                 self._parsed.clear()
             data = orjson.loads(frame)["data"]
-            found = self._parsed[frame] = (data["id"], data["seq"], self._sent_at.get(data["client_id"], 0.0))
-        message_id, seq, sent_at = found
+            found = self._parsed[frame] = (data["id"], data["seq"], *self._sent.get(data["client_id"], (0.0, None)))
+        message_id, seq, sent_at, sender = found
+        if sender is member:
+            member.echoed.append(message_id)
+            return
         member.received.append(message_id)
         member.received_seqs.append(seq)
         self.deliveries += 1
@@ -121,7 +125,7 @@ def load(plan: Plan) -> Measured:
     problems = failures(running.others) + problems_of(running.members)
     if running.outstanding:
         problems.append(f"{running.outstanding} messages were never acknowledged")
-    return watch.measured(times, deliveries, running.acknowledged, problems)
+    return watch.measured(times, deliveries, running.acknowledged, problems, notes_of(running.members))
 
 
 def _drive(running: _Load, plan: Plan, watch: Stopwatch) -> int:

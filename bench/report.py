@@ -42,6 +42,8 @@ class Report:
     """Each measurement of the limit, in messages a second: how much they differ is the noise."""
     problems: Sequence[str]
     """What was lost, doubled or refused; a run with problems has failed."""
+    notes: Sequence[str] = ()
+    """What is no problem and yet worth knowing."""
 
     @property
     def medians(self) -> list[Row]:
@@ -57,6 +59,7 @@ class Report:
         lines += [_line(row, names) for row in self.medians]
         low, high = min(self.limits), max(self.limits)
         lines.append(f"The limit moved between {low:,.0f} and {high:,.0f} msg/s during this run.")
+        lines += [f"Note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
@@ -70,6 +73,7 @@ class Report:
             "limits": list(self.limits),
             "rounds": [[asdict(row) for row in rows] for rows in self.rounds],
             "problems": list(self.problems),
+            "notes": list(self.notes),
         }
 
 

@@ -43,6 +43,7 @@ class _Bench:
         self._sending = limit.script(stack)
         self.limits: list[float] = []
         self.problems: list[str] = []
+        self.notes: list[str] = []
 
     def limit(self) -> Limit:
         """What the database does now."""
@@ -64,6 +65,7 @@ class _Bench:
         if fanout is None:
             found.append(f"unread counts are not up to date {_FANOUT_SECONDS:.0f} s after the last message")
         self.problems += [f"{name}: {problem}" for problem in found]
+        self.notes += [f"{name}: {note}" for note in measured["notes"]]
         return _row(name, measured, fanout)
 
     def _plan(self, rate: float | None) -> Plan:
@@ -106,7 +108,7 @@ def measure(options: Options) -> Report:
         for _ in range(options.repeat):
             rows, latest = bench.round(latest)
             rounds.append(rows)
-        return Report("send", asdict(options), rounds, bench.limits, bench.problems)
+        return Report("send", asdict(options), rounds, bench.limits, bench.problems, bench.notes)
 
 
 def say(text: str) -> None:

@@ -166,48 +166,60 @@ def _execute(sends: Sequence[Send]) -> list[Sent]:
         raw.close()
 
 
-# A member's page of history. The row comparisons let only the index (chat_id, id) serve, so that a quiet chat is never
-# searched along the primary key; the plain bounds on id choose the parts of the table. The lateral join leaves one
-# row of nulls where a member's page is empty, and no row where the caller is not a member.
+# A member's page of history, by seq: ids and seqs of a chat grow together, and only the index (chat_id, seq) gives this
+# order, so that neither a quiet nor a huge chat is searched in another one. The bound on id only leaves older parts of
+# the table out. (With a bound on both sides the planner takes the range for small and reads all of it by the primary
+# key.) The outer joins leave a row of nulls where a member's page is empty, and none where the caller is no member.
 _PAGE = """
-    SELECT {columns}, c.last_message_id
+    SELECT {columns}, c.last_seq, COALESCE($4, a.seq + $5)
     FROM chat_members m
     JOIN chats c ON c.id = m.chat_id
     JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
+    LEFT JOIN LATERAL (SELECT seq FROM messages WHERE id = $3 AND chat_id = m.chat_id OFFSET 0) a ON true
     LEFT JOIN LATERAL (
       SELECT * FROM messages x
-      WHERE (x.chat_id, x.id) > (m.chat_id, $3) AND (x.chat_id, x.id) < (m.chat_id, $4) AND x.id > $3 AND x.id < $4
+      WHERE x.chat_id = m.chat_id AND x.seq {side} COALESCE($4, a.seq + $5) AND x.id > $6
         AND x.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND NOT coalesce($2 = ANY (x.deleted_for_users), false)
         AND x.deleted_at IS NULL
-      ORDER BY x.chat_id {order}, x.id {order} LIMIT $5) x ON true
+      ORDER BY x.seq {order} LIMIT $7) x ON true
     WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL
-    ORDER BY x.id {order}"""
-_PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "integer")
-_OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(columns=columns("x"), order="DESC"))
-_NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(columns=columns("x"), order="ASC"))
+    ORDER BY x.seq {order}"""
+_PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "integer")
+_OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side="<", order="DESC"))
+_NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side=">", order="ASC"))
+
+
+class Place(NamedTuple):
+    """Where a page begins, itself left out: at a message's id, moved by `shift` seqs, or at a seq."""
+
+    message_id: int | None
+    seq: int | None
+    shift: int = 0
 
 
 class Page(NamedTuple):
-    """Rows of messages, and the id of the chat's last one."""
+    """Rows of messages, the chat's last seq, and the seq where the page began (None: no such message in the chat)."""
 
     rows: list[Row]
-    last_message_id: int
+    last_seq: int
+    place_seq: int | None
 
 
-def older(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, before_id: int, limit: int) -> Page | None:
-    """Messages with an id between the two, newest first; None where the caller is not a member."""
-    return _page(_OLDER.rows(unit.connection, chat_id, user_id, after_id, before_id, limit))
+def older(unit: UnitOfWork, user_id: int, chat_id: int, before: Place, least_id: int, limit: int) -> Page | None:
+    """Messages before a place with an id past `least_id`, newest first; None where the caller is not a member."""
+    return _page(_OLDER.rows(unit.connection, chat_id, user_id, *before, least_id, limit))
 
 
-def newer(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, before_id: int, limit: int) -> Page | None:
-    """Messages with an id between the two, oldest first; None where the caller is not a member."""
-    return _page(_NEWER.rows(unit.connection, chat_id, user_id, after_id, before_id, limit))
+def newer(unit: UnitOfWork, user_id: int, chat_id: int, after: Place, limit: int) -> Page | None:
+    """Messages after a place, oldest first; None where the caller is not a member."""
+    return _page(_NEWER.rows(unit.connection, chat_id, user_id, *after, 0, limit))
 
 
 def _page(found: list[Row]) -> Page | None:
     if not found:
         return None
-    return Page([row for row in found if row[0] is not None], found[0][COLUMN_COUNT])
+    last_seq, place_seq = found[0][COLUMN_COUNT:]
+    return Page([row for row in found if row[0] is not None], last_seq, place_seq)
 
 
 _BY_ID = Prepared(
@@ -215,7 +227,8 @@ _BY_ID = Prepared(
     ("bigint", "bigint"),
     f"""
     SELECT {columns("x")} FROM messages x
-    JOIN chat_members m ON m.chat_id = x.chat_id AND m.user_id = $2 AND m.left_at IS NULL
+    CROSS JOIN LATERAL (
+      SELECT FROM chat_members m WHERE m.chat_id = x.chat_id AND m.user_id = $2 AND m.left_at IS NULL LIMIT 1) m
     WHERE x.id = $1""",
 )
 
@@ -229,6 +242,12 @@ _BY_SEQ = Prepared(
 def by_id(unit: UnitOfWork, user_id: int, message_id: int) -> Row | None:
     """A message of a chat that the person is in."""
     return _BY_ID.row(unit.connection, message_id, user_id)
+
+
+def id_at(unit: UnitOfWork, chat_id: int, seq: int) -> int:
+    """The id of a chat's message; 0 where it is gone."""
+    rows = by_seq(unit, chat_id, seq - 1, seq)
+    return int(rows[0][0]) if rows else 0
 
 
 def by_seq(unit: UnitOfWork, chat_id: int, after: int, up_to: int) -> list[Row]:

@@ -27,6 +27,8 @@ _LARGEST_BATCH = 100
 
 # Where a message's row holds its seq.
 _SEQ = 2
+# Past every seq.
+_PAST_ALL = 2**62
 
 # Pages look first at the messages of this time: more parts of the table cost planning and probing.
 _RECENT = 60 * 86_400_000 << 12
@@ -162,40 +164,56 @@ def _earlier(user_id: int, repeated: SentMessage) -> SentMessage:
 
 def history(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -> HistoryPage:
     """A page of a chat's messages, newest first; raises NotFound for who is not in the chat."""
+    limit = query.limit
     if query.around is not None:
-        return _around(unit, user_id, chat_id, query.around, query.limit)
+        # The message itself with as many older as newer ones; both sides read one past their end.
+        half = limit // 2
+        older = _older(unit, user_id, chat_id, query.around, limit - half + 1, shift=1)
+        newer = _newer(unit, user_id, chat_id, query.around, half + 1)
+        rows = newer.rows[:half][::-1] + older.rows[: limit - half]
+        return _history_page(rows, len(older.rows) > limit - half, len(newer.rows) > half)
     if query.after is not None:
-        page = _newer(unit, user_id, chat_id, query.after, query.limit + 1)
-        rows = page.rows[: query.limit][::-1]
-        first_seq = rows[-1][_SEQ] if rows else 2
-        return _history_page(rows, first_seq > 1 and page.last_message_id > 0, len(page.rows) > query.limit)
-    before = LARGEST_ID if query.before is None else query.before
-    page = _older(unit, user_id, chat_id, before, query.limit + 1)
-    rows = page.rows[: query.limit]
-    return _history_page(rows, len(page.rows) > query.limit, page.last_message_id >= before)
+        page = _newer(unit, user_id, chat_id, query.after, limit + 1)
+        return _history_page(page.rows[:limit][::-1], (page.place_seq or 0) > 0, len(page.rows) > limit)
+    page = _older(unit, user_id, chat_id, query.before, limit + 1)
+    is_newest = page.place_seq is None or page.last_seq < page.place_seq
+    return _history_page(page.rows[:limit], len(page.rows) > limit, not is_newest)
 
 
-def _around(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int, limit: int) -> HistoryPage:
-    """The message itself with as many older as newer ones; both sides read one past their end."""
-    half = limit // 2
-    older = _older(unit, user_id, chat_id, message_id + 1, limit - half + 1).rows
-    newer = _newer(unit, user_id, chat_id, message_id, half + 1).rows
-    rows = newer[:half][::-1] + older[: limit - half]
-    return _history_page(rows, len(older) > limit - half, len(newer) > half)
-
-
-def _older(unit: UnitOfWork, user_id: int, chat_id: int, before: int, limit: int) -> queries.Page:
+def _older(
+    unit: UnitOfWork, user_id: int, chat_id: int, before_id: int | None, limit: int, shift: int = 0
+) -> queries.Page:
     """Looks at the recent parts first, and at all only where the chat goes further back than they show."""
-    horizon = max(0, min(before, _newest_id()) - _RECENT)
-    page = _member_only(queries.older(unit, user_id, chat_id, horizon, before, limit))
-    goes_further_back = page.last_message_id > 0 and (not page.rows or page.rows[-1][_SEQ] > 1)
-    if len(page.rows) < limit and horizon > 0 and goes_further_back:
-        page = _member_only(queries.older(unit, user_id, chat_id, 0, before, limit))
+    place = queries.Place(before_id, None, shift) if before_id else queries.Place(None, _PAST_ALL)
+    least_id = max(0, min(before_id or LARGEST_ID, _newest_id()) - _RECENT)
+    page = _member_only(queries.older(unit, user_id, chat_id, place, least_id, limit))
+    if page.place_seq is None:
+        place = queries.Place(None, _first_seq_past(unit, chat_id, (before_id or 0) + shift, page.last_seq))
+        page = _member_only(queries.older(unit, user_id, chat_id, place, least_id, limit))
+    goes_further_back = min(page.place_seq or 0, page.last_seq + 1) > 1 and (not page.rows or page.rows[-1][_SEQ] > 1)
+    if len(page.rows) < limit and least_id > 0 and goes_further_back:
+        page = _member_only(queries.older(unit, user_id, chat_id, place, 0, limit))
     return page
 
 
-def _newer(unit: UnitOfWork, user_id: int, chat_id: int, after: int, limit: int) -> queries.Page:
-    return _member_only(queries.newer(unit, user_id, chat_id, after, LARGEST_ID, limit))
+def _newer(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, limit: int) -> queries.Page:
+    page = _member_only(queries.newer(unit, user_id, chat_id, queries.Place(after_id, None), limit))
+    if page.place_seq is None:
+        place = queries.Place(None, _first_seq_past(unit, chat_id, after_id, page.last_seq) - 1)
+        page = _member_only(queries.newer(unit, user_id, chat_id, place, limit))
+    return page
+
+
+def _first_seq_past(unit: UnitOfWork, chat_id: int, message_id: int, last_seq: int) -> int:
+    """The least seq whose message has an id of at least `message_id`: by halving, for ids not of this chat."""
+    low, high = 1, last_seq + 1
+    while low < high:
+        middle = (low + high) // 2
+        if queries.id_at(unit, chat_id, middle) < message_id:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _member_only(page: queries.Page | None) -> queries.Page:

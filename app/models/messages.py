@@ -18,7 +18,6 @@ class Message(Base):
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_chat_id_id", "chat_id", "id"),
         Index("ix_messages_chat_id_seq", "chat_id", "seq"),
         Index("ix_messages_chat_id_revision", "chat_id", "revision"),
         {"postgresql_partition_by": "RANGE (id)"},

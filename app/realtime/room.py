@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 0.05
+# Longer than a busy machine delays a publish: what is only late is cheaper to wait for than to read.
+_PATIENCE = 0.25
 _PAUSE_AFTER_FAILURE = 0.5
 # A longer gap is left to the clients' sync.
 _LONGEST_FILLED_GAP = 500

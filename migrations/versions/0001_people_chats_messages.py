@@ -182,7 +182,6 @@ CREATE TABLE messages (
 )"""
 
 _MESSAGE_INDEXES = """
-CREATE INDEX ix_messages_chat_id_id ON messages (chat_id, id);
 CREATE INDEX ix_messages_chat_id_seq ON messages (chat_id, seq);
 CREATE INDEX ix_messages_chat_id_revision ON messages (chat_id, revision);
 """

@@ -61,6 +61,22 @@ def test_a_page_around_a_message_has_it_in_the_middle(ten: tuple[Person, int, li
     assert (page["has_more_before"], page["has_more_after"]) == (False, False)
 
 
+def test_an_id_that_is_no_message_of_the_chat_is_a_place_in_time_all_the_same(
+    ten: tuple[Person, int, list[int]],
+) -> None:
+    bob, chat_id, ids = ten
+    elsewhere = bob.send(bob.post("/chats", {"type": "direct", "user_id": bob.id})["id"], "elsewhere")["id"]
+    for unknown in (elsewhere, 2**53 - 1):
+        page = bob.get(f"/chats/{chat_id}/messages", before=unknown, limit=2)
+        assert (texts(page), page["has_more_after"]) == (["10", "9"], False)
+        assert texts(bob.get(f"/chats/{chat_id}/messages", after=unknown)) == []
+        assert texts(bob.get(f"/chats/{chat_id}/messages", around=unknown, limit=4)) == ["10", "9"]
+    between = ids[4] + 1
+    assert texts(bob.get(f"/chats/{chat_id}/messages", before=between, limit=2)) == ["5", "4"]
+    assert texts(bob.get(f"/chats/{chat_id}/messages", after=between, limit=2)) == ["7", "6"]
+    assert texts(bob.get(f"/chats/{chat_id}/messages", before=1)) == []
+
+
 def test_a_chat_without_messages_is_an_empty_page(people: People) -> None:
     ada, bob = people(2)
     page = ada.get(f"/chats/{ada.group(bob)}/messages")

@@ -1,0 +1,103 @@
+"""The plans of what is read often: by the index that was meant, whatever a chat's size and whatever else is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.chats import queries as chats
+from app.infra.db import Prepared, UnitOfWork, raw_cursor, reading, unit_of_work
+from app.messages import queries
+from tests.people import Person
+
+People = Callable[[int], list[Person]]
+
+HUGE, SMALL, CHATS = 20_000, 20, 200
+
+
+@pytest.fixture
+def crowded(people: People) -> tuple[Person, int, int]:
+    """Somebody in a chat with 20,000 messages and in a quiet one, beside 200 others; the ids of the two."""
+    ada, bob = people(2)
+    huge, quiet = ada.group(bob), ada.group(bob)
+    with unit_of_work() as unit:
+        fill = text("""
+            WITH made AS (
+              INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
+              SELECT next_message_id(n), :chat, n, :sender, 'hello', 1 FROM generate_series(1, :count) n RETURNING id)
+            UPDATE chats SET last_seq = :count, last_message_id = (SELECT max(id) FROM made) WHERE id = :chat""")
+        unit.execute(fill, {"chat": huge, "sender": bob.id, "count": HUGE})
+        unit.execute(fill, {"chat": quiet, "sender": bob.id, "count": SMALL})
+        unit.execute(
+            text("""
+                INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
+                SELECT next_message_id(), -c, n, 1, 'noise', 1
+                FROM generate_series(1, :chats) c, generate_series(1, 20) n"""),
+            {"chats": CHATS},
+        )
+    with unit_of_work() as unit:
+        unit.execute(text("ANALYZE messages"))
+    return ada, huge, quiet
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+def explain(unit: UnitOfWork, statement: Prepared, *parameters: object) -> list[dict[str, Any]]:
+    """The nodes of the plan that PostgreSQL keeps for the statement, executed once more."""
+    statement.rows(unit.connection, *parameters)
+    with raw_cursor(unit.connection) as (cursor, _):
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.execute_sql}", parameters)
+        row = cursor.fetchone()
+        assert row is not None
+        return list(nodes(row[0][0]["Plan"]))
+
+
+def assert_reads_little(plan: list[dict[str, Any]], most_rows: int) -> None:
+    for node in plan:
+        assert node["Node Type"] != "Seq Scan", node
+        touched = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        assert touched * node["Actual Loops"] <= most_rows, node
+
+
+@pytest.mark.parametrize("side", ["newest", "deep", "newer"])
+def test_a_page_of_history_touches_only_its_rows_in_a_huge_and_in_a_quiet_chat(
+    crowded: tuple[Person, int, int], side: str
+) -> None:
+    ada, huge, quiet = crowded
+    with reading() as unit:
+        for chat_id, deep in ((huge, HUGE // 2), (quiet, SMALL // 2)):
+            if side == "newer":
+                plan = explain(unit, queries._NEWER, chat_id, ada.id, None, deep, 0, 0, 51)
+            else:
+                seq = 2**62 if side == "newest" else deep
+                plan = explain(unit, queries._OLDER, chat_id, ada.id, None, seq, 0, 0, 51)
+            assert_reads_little(plan, most_rows=51)
+
+
+def test_a_message_by_id_and_a_gap_by_seq_touch_only_their_rows(crowded: tuple[Person, int, int]) -> None:
+    ada, huge, _ = crowded
+    with reading() as unit:
+        newest = ada.get(f"/chats/{huge}/messages", limit=1)["items"][0]["id"]
+        assert_reads_little(explain(unit, queries._BY_ID, newest, ada.id), most_rows=1)
+        assert_reads_little(explain(unit, queries._BY_SEQ, huge, HUGE // 2, HUGE // 2 + 10), most_rows=10)
+
+
+def test_the_chat_list_touches_the_callers_chats_and_their_last_messages_only(
+    crowded: tuple[Person, int, int],
+) -> None:
+    ada, huge, quiet = crowded
+    with unit_of_work() as unit:
+        unit.execute(
+            text("UPDATE user_chat_states SET counted_seq = :seq WHERE chat_id = ANY (:chats)"),
+            {"seq": HUGE, "chats": [huge, quiet]},
+        )
+    with reading() as unit:
+        plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
+        assert_reads_little(plan, most_rows=10)
