@@ -37,10 +37,6 @@ class Terminal:
         except (BrokenPipeError, OSError):
             self._output = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the run
 
-    def bold(self, text: str) -> str:
-        """The text, emphasised where the terminal can."""
-        return f"\x1b[1m{text}\x1b[0m" if self._coloured else text
-
 
 class Lines:
     """Cuts bytes that come in pieces into whole lines of text."""

@@ -36,6 +36,8 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[int | str | bool, ...]:
         not isinstance(position, list)
         or len(position) != len(kinds)
         or any(type(part) is not kind for part, kind in zip(position, kinds, strict=True))
+        # Past PostgreSQL's bigint, which a number of ours never is.
+        or any(isinstance(part, int) and abs(part) >= 2**63 for part in position)
     ):
         raise ValidationFailed(errors=[{"field": "cursor", "message": "not a cursor of this list"}])
     return tuple(position)
