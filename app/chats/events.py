@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.chats.message import Message
 from app.chats.schemas import Chat
 from app.infra import bus
 from app.infra.db import UnitOfWork
@@ -19,6 +20,12 @@ def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat]
             for user_id, chat in views
         ],
     )
+
+
+def notice_posted(notice: Message, members_revision: int) -> None:
+    """Tells a chat of a service message that has been committed; never waits."""
+    header: bus.Header = {"members_revision": members_revision, "seq": notice["seq"]}
+    bus.send(bus.chat_messages(notice["chat_id"]), bus.payload(header, bus.encode("new_message", notice)))
 
 
 def messages_read(

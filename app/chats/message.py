@@ -25,6 +25,7 @@ _COLUMNS = (
     "edited_at",
     "deleted_at",
     "revision",
+    "service",
 )
 COLUMN_COUNT = len(_COLUMNS)
 
@@ -35,7 +36,10 @@ def columns(table: str) -> str:
 
 
 class Message(TypedDict):
-    """A message. `id` grows with time everywhere; `seq` counts 1, 2, 3... inside one chat with no gap."""
+    """A message. `id` grows with time everywhere; `seq` counts 1, 2, 3... inside one chat with no gap.
+
+    `service` is set where `message_type` is `service`: what happened, as `action` and its fields.
+    """
 
     id: int
     chat_id: int
@@ -52,6 +56,7 @@ class Message(TypedDict):
     edited_at: Timestamp | None
     deleted: bool
     revision: int
+    service: dict[str, Any] | None
 
 
 def present(row: tuple[Any, ...]) -> Message:
@@ -72,4 +77,5 @@ def present(row: tuple[Any, ...]) -> Message:
         "edited_at": rfc3339(row[11]),
         "deleted": row[12] is not None,
         "revision": row[13],
+        "service": row[14],
     }

@@ -129,6 +129,7 @@ def _tell(submission: _Submission, sent: queries.Sent) -> SentMessage:
         "edited_at": None,
         "deleted": False,
         "revision": sent.message_id,
+        "service": None,
     }
     encoded = orjson.dumps(message)
     events.message_sent(send.chat_id, sent.seq, sent.members_revision, encoded, submission.connection_id)

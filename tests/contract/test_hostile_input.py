@@ -7,8 +7,10 @@ read from the documents, so a new endpoint or frame is attacked as soon as it is
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket as sockets
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -301,3 +303,38 @@ def test_a_bad_handshake_is_refused_with_4xx_or_4401_and_is_no_defect(api: Api, 
         answer = connection.recv(65_536)
     status = int(answer.split(b" ", 2)[1])
     assert status == 101 or 400 <= status < 500, answer[:500]
+
+
+@pytest.mark.parametrize("opcode", [0x9, 0xA, 0x0], ids=["pings", "pongs", "empty parts of a message"])
+def test_a_flood_on_one_socket_does_not_keep_others_from_being_served(people: People, opcode: int) -> None:
+    ada, eve = people(2)
+    over = threading.Event()
+    flooding = eve.socket()
+    assert flooding.socket.sock is not None
+    raw: sockets.socket = flooding.socket.sock
+    # An unfinished text first, so that the parts belong to one; every frame is empty and masked with zeros.
+    raw.sendall(b"\x01\x80\0\0\0\0" if opcode == 0 else b"")
+    flood = bytes((0x80 | opcode if opcode else 0, 0x80, 0, 0, 0, 0))
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while not over.is_set():
+                raw.sendall(flood * 10_000)
+
+    def receive() -> None:
+        with contextlib.suppress(OSError):
+            while raw.recv(1_000_000):
+                pass
+
+    threads = [threading.Thread(target=send), threading.Thread(target=receive)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            assert ada.call("GET", "/auth/me").status_code == 200
+    finally:
+        over.set()
+        raw.shutdown(sockets.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        flooding.socket.shutdown()

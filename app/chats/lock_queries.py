@@ -1,0 +1,62 @@
+"""SQL under the lock of a chat's row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from app.chats.message import COLUMN_COUNT, columns
+from app.infra.db import UnitOfWork
+
+_LOCK = text("SELECT id, type, last_seq, member_count, members_revision FROM chats WHERE id = :chat_id FOR UPDATE")
+
+# A statement of its own, in a snapshot taken after the lock was had.
+_ROLE = text("SELECT role FROM chat_members WHERE chat_id = :chat_id AND user_id = :user_id AND left_at IS NULL")
+
+_STAMP = text("""
+    UPDATE chats SET revision = r.revision, updated_at = now(),
+      members_revision = CASE WHEN :members_changed THEN r.revision ELSE members_revision END
+    FROM (SELECT next_message_id(GREATEST(revision, last_message_id)) AS revision
+          FROM chats WHERE id = :chat_id OFFSET 0) r
+    WHERE id = :chat_id RETURNING chats.revision""")
+
+_NOTICE = text(f"""
+    WITH posted AS (
+      INSERT INTO messages (id, chat_id, seq, sender_id, message_type, service, revision)
+      SELECT n.id, n.chat_id, n.seq, :actor_id, 'service', CAST(:service AS jsonb), n.id
+      FROM (SELECT id AS chat_id, last_seq + 1 AS seq, next_message_id(GREATEST(revision, last_message_id)) AS id
+            FROM chats WHERE id = :chat_id OFFSET 0) n
+      RETURNING *
+    ), touched AS (
+      UPDATE chats SET last_seq = p.seq, last_message_id = p.id, revision = p.id
+      FROM posted p WHERE chats.id = p.chat_id RETURNING members_revision)
+    SELECT {columns("p")}, t.members_revision FROM posted p CROSS JOIN touched t""")
+
+
+def lock(unit: UnitOfWork, chat_id: int) -> tuple[Any, ...] | None:
+    """Locks the chat's row until the transaction ends: id, type, last_seq, member_count, members_revision."""
+    row = unit.execute(_LOCK, {"chat_id": chat_id}).one_or_none()
+    return None if row is None else tuple(row)
+
+
+def role(unit: UnitOfWork, chat_id: int, user_id: int) -> str | None:
+    """The role of a present member."""
+    found: str | None = unit.execute(_ROLE, {"chat_id": chat_id, "user_id": user_id}).scalar_one_or_none()
+    return found
+
+
+def stamp(unit: UnitOfWork, chat_id: int, members_changed: bool) -> int:
+    """A new revision of the chat, and of its membership if that changed."""
+    revision: int = unit.execute(_STAMP, {"chat_id": chat_id, "members_changed": members_changed}).scalar_one()
+    return revision
+
+
+def insert_notice(
+    unit: UnitOfWork, chat_id: int, actor_id: int, service: dict[str, Any]
+) -> tuple[tuple[Any, ...], int]:
+    """Stores a service message as the chat's next one: its row, and the chat's members_revision."""
+    parameters = {"chat_id": chat_id, "actor_id": actor_id, "service": orjson.dumps(service).decode()}
+    row = tuple(unit.execute(_NOTICE, parameters).one())
+    return row[:COLUMN_COUNT], row[COLUMN_COUNT]
