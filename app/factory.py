@@ -18,6 +18,7 @@ from app.infra.logging import configure_logging
 from app.messages.routes import blueprint as messages
 from app.realtime import routes as realtime
 from app.realtime.frames import CLIENT_FRAMES, SERVER_EVENTS
+from app.sync.routes import blueprint as sync
 from app.users.routes import blueprint as users
 from app.web import asyncapi, health, metrics, openapi
 from app.web.documentation import documentation
@@ -34,6 +35,7 @@ BLUEPRINTS = (
     users,
     chats,
     messages,
+    sync,
 )
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"

@@ -25,7 +25,7 @@ _ACTIVITY = "GREATEST(c.last_message_id, message_id_at(c.created_at))"
 CHAT_COLUMN_COUNT = 21
 PEER_COLUMN_COUNT = len(ProfileRow._fields)
 
-_CHAT_COLUMNS = f"""
+CHAT_COLUMNS = f"""
   c.id, c.type, c.name, c.username, c.description, c.created_by, c.created_at, c.updated_at, c.member_count,
   c.last_seq, m.role, ({_UNREAD})::bigint, s.is_pinned, s.is_muted, s.muted_until, s.last_read_message_id,
   s.last_read_seq, GREATEST(c.revision, m.revision, s.revision), {_ACTIVITY}, m.user_id, c.members_revision,
@@ -33,7 +33,7 @@ _CHAT_COLUMNS = f"""
   {message.columns("l")}"""
 
 # OFFSET 0 keeps each look-up a look-up by key, whatever the planner thinks of the tables' sizes.
-_CHAT_JOINS = f"""
+CHAT_JOINS = f"""
   LEFT JOIN LATERAL (
     SELECT {profile_columns("u", "m.user_id")}
     FROM chat_members o JOIN users u ON u.id = o.user_id
@@ -44,7 +44,7 @@ _CHAT_JOINS = f"""
       AND NOT coalesce(m.user_id = ANY (x.deleted_for_users), false)
     OFFSET 0) l ON true"""
 
-_MY_CHATS = """
+MY_CHATS = """
   FROM chat_members m
   JOIN chats c ON c.id = m.chat_id
   JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id"""
@@ -55,7 +55,7 @@ _LIST = Prepared(
     f"""
     WITH page AS (
       SELECT m.chat_id, s.is_pinned, {_ACTIVITY} AS activity
-      {_MY_CHATS}
+      {MY_CHATS}
       WHERE m.user_id = $1 AND m.left_at IS NULL AND (NOT s.hidden OR c.last_seq > s.cleared_seq)
         AND ($2 IS NULL OR c.type = $2)
         AND CASE WHEN $3 THEN ({_UNREAD}) > 0 ELSE true END
@@ -63,11 +63,11 @@ _LIST = Prepared(
       ORDER BY s.is_pinned DESC, activity DESC, m.chat_id DESC
       LIMIT $7
     )
-    SELECT {_CHAT_COLUMNS}
+    SELECT {CHAT_COLUMNS}
     FROM page JOIN chat_members m ON m.chat_id = page.chat_id AND m.user_id = $1
     JOIN chats c ON c.id = page.chat_id
     JOIN user_chat_states s ON s.user_id = $1 AND s.chat_id = page.chat_id
-    {_CHAT_JOINS}
+    {CHAT_JOINS}
     ORDER BY page.is_pinned DESC, page.activity DESC, page.chat_id DESC""",
 )
 
@@ -75,9 +75,9 @@ _VIEWS = Prepared(
     "chat_views",
     ("bigint", "bigint[]"),
     f"""
-    SELECT {_CHAT_COLUMNS}
-    {_MY_CHATS}
-    {_CHAT_JOINS}
+    SELECT {CHAT_COLUMNS}
+    {MY_CHATS}
+    {CHAT_JOINS}
     WHERE m.chat_id = $1 AND m.user_id = ANY ($2) AND m.left_at IS NULL
     ORDER BY m.user_id""",
 )

@@ -26,14 +26,14 @@ def list_chats(unit: UnitOfWork, user_id: int, query: ChatQuery) -> ItemPage[Cha
     page = rows[: query.limit]
     last = page[-1] if len(rows) > query.limit else None
     return {
-        "items": _present(page),
+        "items": present_chats(page),
         "next_cursor": None if last is None else encode_cursor(last[12], last[18], last[0]),
     }
 
 
 def get_chat(unit: UnitOfWork, user_id: int, chat_id: int) -> Chat:
     """One of the caller's chats; raises NotFound also for chats that the caller is not in."""
-    found = _present(queries.views(unit, chat_id, [user_id]))
+    found = present_chats(queries.views(unit, chat_id, [user_id]))
     if not found:
         raise NotFound("There is no such chat, or you are not in it.")
     return found[0]
@@ -104,7 +104,7 @@ def _group(unit: UnitOfWork, user_id: int, new: NewChat) -> Chat:
 
 def _announce(unit: UnitOfWork, chat_id: int, user_ids: list[int]) -> None:
     rows = queries.views(unit, chat_id, user_ids)
-    events.chat_joined(unit, chat_id, [(row[19], chat) for row, chat in zip(rows, _present(rows), strict=True)])
+    events.chat_joined(unit, chat_id, [(row[19], chat) for row, chat in zip(rows, present_chats(rows), strict=True)])
 
 
 def mark_read(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int | None) -> ReadState:
@@ -139,8 +139,8 @@ def present_members(unit: UnitOfWork, chat_id: int, user_ids: list[int]) -> tupl
     return queries.present_members(unit, chat_id, user_ids)
 
 
-def _present(rows: list[queries.Row]) -> list[Chat]:
-    """Chats of rows; the peers' presence is asked for all at once."""
+def present_chats(rows: list[queries.Row]) -> list[Chat]:
+    """Chats of rows of CHAT_COLUMNS; the peers' presence is asked for all at once."""
     peers = iter(present_users([row[_PEER] for row in rows if row[_PEER.start] is not None]))
     return [_chat(row, next(peers) if row[_PEER.start] is not None else None) for row in rows]
 

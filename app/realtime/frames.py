@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from app.chats import socket as chats_socket
 from app.chats.message import Message
 from app.chats.schemas import Chat
+from app.errors import FieldError
 from app.infra.db import reading
 from app.infra.times import Timestamp
 from app.messages import socket as messages_socket
@@ -53,10 +54,11 @@ class Ack(TypedDict):
 class Error(TypedDict):
     """Why a frame was refused; `code` is one of the REST API's."""
 
-    ref: str | int | None
+    ref: NotRequired[str | int]
     code: str
     detail: str
-    retry_after: int | None
+    errors: NotRequired[list[FieldError]]
+    retry_after: NotRequired[int]
 
 
 class ReadReceipt(TypedDict):

@@ -1,12 +1,70 @@
-"""The rules of catching up."""
+"""The rules of catching up: everything that a client keeps, past a cursor, and never a row left out.
+
+A cursor is (safe, position, is_snapshot). All rows up to `safe` were committed when the run of pages began; `position`
+is how far its pages have come. Rows past `safe` are answered as well, but the cursor that ends a run goes back to it:
+a transaction that was slow may still put a row between the two, and then it is the next run that finds it.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from app.chats.changes import changed_chats
+from app.chats.message import present
 from app.infra.db import UnitOfWork
 from app.sync import queries
-from app.web.pagination import encode_cursor
+from app.sync.schemas import Changes
+from app.web.input import LARGEST_ID
+from app.web.pagination import decode_cursor, encode_cursor
+
+LARGEST_PAGE = 500
+
+
+class Cursor(NamedTuple):
+    """A place between changes; `is_snapshot` while the first pages, without messages, are read."""
+
+    safe: int
+    position: int
+    is_snapshot: bool
+
+    @property
+    def text(self) -> str:
+        """What clients are given."""
+        return encode_cursor(*self)
 
 
 def current_cursor(unit: UnitOfWork) -> str:
     """A cursor of now: rows may come twice after it, and never not at all."""
-    return encode_cursor(queries.horizon(unit))
+    safe = queries.horizon(unit)
+    return Cursor(safe, safe, False).text
+
+
+def changes(unit: UnitOfWork, user_id: int, cursor_text: str | None) -> Changes:
+    """A page of what the person may see that changed past the cursor; without one, of the first snapshot.
+
+    Raises ValidationFailed for a cursor that is not ours.
+    """
+    # Read before anything else: whatever is committed later has a revision past it.
+    horizon = queries.horizon(unit)
+    cursor = Cursor(horizon, 0, True) if cursor_text is None else _read(cursor_text)
+    if cursor.position == cursor.safe:
+        cursor = cursor._replace(safe=max(horizon, cursor.safe))
+    messages = [] if cursor.is_snapshot else queries.messages(unit, user_id, cursor.position, LARGEST_PAGE + 1)
+    page_ends_at = messages[LARGEST_PAGE - 1][queries.REVISION] if len(messages) > LARGEST_PAGE else LARGEST_ID
+    chats = changed_chats(unit, user_id, cursor.position, page_ends_at, LARGEST_PAGE)
+    if chats.last_revision is not None:
+        page_ends_at = chats.last_revision
+    has_more = page_ends_at < LARGEST_ID
+    next_cursor = cursor._replace(position=page_ends_at) if has_more else Cursor(cursor.safe, cursor.safe, False)
+    return {
+        "chats": chats.chats,
+        "messages": [present(row) for row in messages if row[queries.REVISION] <= page_ends_at],
+        "removed_chat_ids": chats.removed_ids,
+        "next_cursor": next_cursor.text,
+        "has_more": has_more,
+    }
+
+
+def _read(text: str) -> Cursor:
+    safe, position, is_snapshot = decode_cursor(text, int, int, bool)
+    return Cursor(int(safe), int(position), bool(is_snapshot))
