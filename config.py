@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     rate_limit_searches: int = Field(
         60, ge=1, description="Searches for people or messages a user may make in RATE_LIMIT_WINDOW."
     )
+    rate_limit_presence: int = Field(30, ge=1, description="`presence` frames of a user in RATE_LIMIT_WINDOW.")
+    rate_limit_typing: int = Field(120, ge=1, description="`typing` frames of a user in RATE_LIMIT_WINDOW.")
     max_body_size: ByteSize = Field(ByteSize(1_000_000), description="Largest JSON body of a request.")
     max_message_length: int = Field(4096, ge=1, le=65536, description="Characters of a message.")
     max_group_members: int = Field(200_000, ge=2, description="Members of a group.")

@@ -12,14 +12,12 @@ from app.infra.db import UnitOfWork
 
 def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat]]) -> None:
     """Tells new members of their chat, each as seen by them; their hubs begin to hand them its events."""
-    header: bus.Header = {"control": "chat_joined", "subject": chat_id}
-    bus.publish_each(
-        unit,
-        [
-            (bus.user_notifications(user_id), bus.payload(header, bus.encode("chat_updated", dict(chat))))
-            for user_id, chat in views
-        ],
-    )
+
+    def content(chat: Chat) -> bytes:
+        header: bus.Header = {"control": "chat_joined", "subject": chat_id, "seq": chat["last_seq"]}
+        return bus.payload(header, bus.encode("chat_updated", chat))
+
+    bus.publish_each(unit, [(bus.user_notifications(user_id), content(chat)) for user_id, chat in views])
 
 
 def notice_posted(notice: Message, members_revision: int) -> None:

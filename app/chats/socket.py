@@ -27,5 +27,7 @@ FRAMES = {
     "read_receipt": FrameSpec(
         ReadReceiptFrame, ReadState, read_receipt, "Mark everything up to a message as read, as POST read does."
     ),
-    "typing": FrameSpec(TypingFrame, None, typing_frame, "Tell that you type, or no more; expires after 10 s."),
+    "typing": FrameSpec(
+        TypingFrame, None, typing_frame, "Tell that you type, or no more; expires after 10 s.", action="typing"
+    ),
 }

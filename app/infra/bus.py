@@ -22,7 +22,8 @@ class Header(TypedDict):
     members_revision: NotRequired[int]
     """The chat's members_revision when the event was made: a hub that knows an older one reloads who may receive."""
     seq: NotRequired[int]
-    """The message's seq: hubs deliver a chat's messages in this order and fetch what is missing."""
+    """The message's seq: hubs deliver a chat's messages in this order and fetch what is missing. With `chat_joined`
+    the last seq that the event's chat shows: what came since is delivered to who joined."""
     except_connection: NotRequired[str | None]
     """The socket that caused the event and has its answer already."""
     control: NotRequired[str]

@@ -12,7 +12,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
@@ -26,6 +26,7 @@ from app.web.authentication import Caller
 from config import settings
 
 _RECEIVE_BYTES = 16_384
+_RECEIVED_IN_A_ROW = 4
 # What the kernel may hold for a slow reader besides our own queue, in bytes (it doubles this).
 _SEND_BUFFER = 65_536
 # How long a socket that we close may take to receive what is left and the close frame.
@@ -84,13 +85,15 @@ class Connection:
 
     # --- reading, in the greenlet of the handler ---
 
-    def messages(self, largest: int) -> Iterator[str]:
+    def messages(self, largest: int, allow: Callable[[bool], bool]) -> Iterator[str]:
         """The client's text messages, until either side closes; answers pings and closes by itself.
 
-        A message over `largest` bytes, a binary one or broken framing closes the socket with the code for it.
+        A message over `largest` bytes, a binary one or broken framing closes the socket with the code for it. Every
+        frame, also a ping, a pong or a part of a message, is one that `allow(whether a message ends)` is asked for;
+        the iterator ends where it answers no.
         """
         parts: list[str] = []
-        size = 0
+        size = received = 0
         while not self._closing:
             try:
                 data = self._socket.recv(_RECEIVE_BYTES)
@@ -101,7 +104,13 @@ class Connection:
             except (OSError, ProtocolError):
                 return
             self.last_heard = time.monotonic()
+            received += 1
+            if received % _RECEIVED_IN_A_ROW == 0:
+                # A client that sends without a pause always has something to read, and reading never waits then.
+                gevent.sleep(0)
             for event in self._parser.events():
+                if getattr(event, "frame_finished", True) and not allow(getattr(event, "message_finished", False)):
+                    return
                 if isinstance(event, TextMessage):
                     size += len(event.data)
                     if size > largest or (size * 4 > largest and _bytes(parts, event.data) > largest):

@@ -107,7 +107,9 @@ def show_presence(context: FrameContext, data: PresenceFrame) -> None:
 CLIENT_FRAMES: dict[str, FrameSpec] = {
     **messages_socket.FRAMES,
     **chats_socket.FRAMES,
-    "presence": FrameSpec(PresenceFrame, None, show_presence, "Show yourself as online, away or offline."),
+    "presence": FrameSpec(
+        PresenceFrame, None, show_presence, "Show yourself as online, away or offline.", action="presence"
+    ),
     "auth": FrameSpec(AuthFrame, None, None, "A fresh access token for this connection, before the old one expires."),
     "ping": FrameSpec(PingFrame, None, None, "Ask for a `pong`."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
@@ -25,6 +26,7 @@ from config import settings
 log = structlog.get_logger(__name__)
 
 _LONGEST_REF = 64
+_MOST_NAMED = 20
 _TYPES = ", ".join(sorted(CLIENT_FRAMES))
 _PONG = text_frame(bus.encode("pong", {}))
 
@@ -34,21 +36,25 @@ Ref = str | int | None
 class FrameAllowance:
     """A token bucket in this process: so many frames a second on average, and a burst at once."""
 
-    __slots__ = ("_filled_at", "_tokens")
+    __slots__ = ("_counts", "_filled_at", "_tokens", "is_spent")
 
-    def __init__(self) -> None:
+    def __init__(self, always: bool = False) -> None:
+        """`always`: also where RATE_LIMIT_ENABLED is off."""
+        self._counts = always or settings().rate_limit_enabled
         self._tokens = float(settings().ws_frames_burst)
+        self.is_spent = False
         self._filled_at = time.monotonic()
 
     def take(self) -> bool:
         """Takes one frame's token; False where none is left."""
-        if not settings().rate_limit_enabled:
+        if not self._counts:
             return True
         now = time.monotonic()
         refill = (now - self._filled_at) * settings().ws_frames_per_second
         self._tokens = min(settings().ws_frames_burst, self._tokens + refill)
         self._filled_at = now
         if self._tokens < 1:
+            self.is_spent = True
             return False
         self._tokens -= 1
         return True
@@ -85,9 +91,21 @@ def _parse(text: str) -> dict[str, Any]:
 def _parse_leniently(text: str) -> Any:
     """Reads also lone surrogates, so that such a frame's `ref` can be answered; its data is refused all the same."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise MalformedRequest("The frame is not well-formed JSON.") from None
+
+
+def _refuse_constant(name: str) -> float:
+    """NaN and Infinity are not JSON, and would become null on the way to the models."""
+    raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(digits)
+    return number
 
 
 def _ref_of(frame: dict[str, Any]) -> Ref:
@@ -107,7 +125,9 @@ def _ref_of(frame: dict[str, Any]) -> Ref:
 def _dispatch(connection: Connection, frame: dict[str, Any]) -> Any:
     unknown = frame.keys() - {"type", "ref", "data"}
     if unknown:
-        raise ValidationFailed(errors=[{"field": str(name)[:64], "message": "unknown field"} for name in unknown])
+        # A long list of unknown fields must not become a far longer answer.
+        names = sorted(unknown)[:_MOST_NAMED]
+        raise ValidationFailed(errors=[{"field": _printable(name), "message": "unknown field"} for name in names])
     kind = frame.get("type")
     spec = CLIENT_FRAMES.get(kind) if isinstance(kind, str) else None
     if spec is None:
@@ -122,6 +142,11 @@ def _dispatch(connection: Connection, frame: dict[str, Any]) -> Any:
     else:
         _renew(connection, data)
     return None
+
+
+def _printable(name: str) -> str:
+    """A name that the client chose, as it can be told: short, and without lone surrogates."""
+    return name[:_LONGEST_REF].encode(errors="replace").decode()
 
 
 def _data(model: type[BaseModel], frame: dict[str, Any]) -> Any:

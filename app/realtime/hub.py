@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 
 from app.chats import typing
 from app.chats.service import rooms_of_user
-from app.errors import AppError
+from app.errors import AppError, RateLimited
 from app.infra import bus
 from app.infra.db import reading
 from app.realtime import presence, queries
@@ -60,6 +60,9 @@ class Hub:
         user_id = connection.user_id
         with reading() as unit:
             cursor = current_cursor(unit)
+        # Nothing waits between counting and adding, so handshakes at the same moment get no more than the limit.
+        if self.count(user_id) >= settings().ws_connections_per_user:
+            raise RateLimited("too many sockets")
         self._connections.add(connection)
         self._people.setdefault(user_id, set()).add(connection)
         open_sockets.set(len(self._connections))
@@ -197,11 +200,21 @@ class Hub:
             case "session_revoked":
                 self.close_session(str(subject))
             case "chat_joined":
-                self._join([int(subject or 0)], list(self._people.get(user_id, ())))
+                self._welcome(int(subject or 0), user_id, frame, header.get("seq"))
+                return
             case "chat_left":
                 self._expel(int(subject or 0), {user_id})
         if frame:
             self._tell(user_id, frame)
+
+    def _welcome(self, chat_id: int, user_id: int, frame: bytes, last_seq: int | None) -> None:
+        """Lets a new member's sockets receive a chat, from what its event showed on."""
+        connections = list(self._people.get(user_id, ()))
+        self._join([chat_id], connections)
+        self._tell(user_id, frame)
+        room = self._rooms.get(chat_id)
+        if room is not None and last_seq is not None:
+            room.replay(connections, last_seq)
 
     def _begin_resync(self) -> None:
         gevent.spawn(self._resync)

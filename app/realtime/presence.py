@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import structlog
 
 from app.errors import AppError
@@ -56,8 +54,7 @@ def _tell(user_id: int, change: Change) -> None:
         return
     try:
         with unit_of_work() as unit:
-            seen = queries.touch_last_seen(unit, user_id)
-            last_seen_at = rfc3339(seen) if isinstance(seen, datetime) else None
+            last_seen_at = rfc3339(queries.last_seen(unit, user_id, is_leaving=change.after == "offline"))
             audience = leases.online(queries.presence_audience(unit, user_id))
             events.presence_changed(unit, user_id, change.after, last_seen_at, sorted(audience))
     except AppError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -50,8 +51,12 @@ def presence_audience(unit: UnitOfWork, user_id: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def touch_last_seen(unit: UnitOfWork, user_id: int) -> object:
-    """Sets when a person was last seen to now; answers it (UTC)."""
-    return unit.execute(
-        text("UPDATE users SET last_seen_at = now() WHERE id = :user_id RETURNING last_seen_at"), {"user_id": user_id}
-    ).scalar_one_or_none()
+def last_seen(unit: UnitOfWork, user_id: int, is_leaving: bool) -> datetime | None:
+    """When a person was last seen (UTC); now, and kept, for one who goes offline."""
+    statement = (
+        "UPDATE users SET last_seen_at = now() WHERE id = :user_id RETURNING last_seen_at"
+        if is_leaving
+        else "SELECT last_seen_at FROM users WHERE id = :user_id"
+    )
+    found: datetime | None = unit.execute(text(statement), {"user_id": user_id}).scalar_one_or_none()
+    return found

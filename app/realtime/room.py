@@ -9,7 +9,7 @@ asks who is still a member before it delivers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import gevent
@@ -43,6 +43,7 @@ class Room:
         "_busy",
         "_early",
         "_expel",
+        "_replays",
         "chat_id",
         "connections",
         "delivered_seq",
@@ -61,6 +62,7 @@ class Room:
         self._backlog: deque[tuple[Header, bytes, bool]] = deque()
         self._early: dict[int, tuple[Header, bytes] | None] = {}
         self._busy = False
+        self._replays: list[tuple[list[Connection], int]] = []
 
     def begin(self, members_revision: int, last_seq: int) -> None:
         """Starts delivering: members and messages up to here are known, and what came meanwhile follows."""
@@ -69,7 +71,7 @@ class Room:
         # What was published while the room opened is handed on, even if it is committed and counted already.
         self.delivered_seq = min([last_seq, *(seq - 1 for seq in waiting)])
         self.opened.set()
-        if self._backlog:
+        if self._backlog or self._replays:
             self._work()
 
     def catch_up(self, members_revision: int, last_seq: int) -> None:
@@ -80,6 +82,12 @@ class Room:
         if last_seq - self.delivered_seq > _LONGEST_FILLED_GAP:
             self.delivered_seq = last_seq
         self.receive({"members_revision": members_revision, "seq": last_seq}, b"", False)
+
+    def replay(self, connections: Iterable[Connection], after_seq: int) -> None:
+        """Delivers to sockets that joined what the chat got between the event that told them and their joining."""
+        self._replays.append((list(connections), after_seq))
+        if self.delivered_seq is not None:
+            self._work()
 
     def receive(self, header: Header, frame: bytes, droppable: bool) -> None:
         """Takes an event from Redis; never waits."""
@@ -108,8 +116,9 @@ class Room:
     def _settle(self) -> None:
         """Handles what could not be delivered at once, until nothing is left of it."""
         try:
-            while self._backlog or self._early:
+            while self._backlog or self._early or self._replays:
                 try:
+                    self._replay_all()
                     self._take_backlog()
                     if self._early:
                         gevent.sleep(_PATIENCE)
@@ -121,6 +130,17 @@ class Room:
                     gevent.sleep(_PAUSE_AFTER_FAILURE)
         finally:
             self._busy = False
+
+    def _replay_all(self) -> None:
+        """Before the backlog: nothing that follows may overtake it."""
+        assert self.delivered_seq is not None
+        while self._replays:
+            connections, after_seq = self._replays[0]
+            if after_seq < self.delivered_seq:
+                for _, frame in frames_between(self.chat_id, after_seq, self.delivered_seq):
+                    for connection in self.connections.intersection(connections):
+                        connection.deliver(text_frame(frame))
+            self._replays.pop(0)
 
     def _take_backlog(self) -> None:
         while self._backlog:

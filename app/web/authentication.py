@@ -35,6 +35,7 @@ class Caller:
 
 
 _verified: OrderedDict[str, Caller] = OrderedDict()
+_revoked: OrderedDict[tuple[int, str], None] = OrderedDict()
 
 
 def read_token(token: str) -> Caller:
@@ -51,6 +52,8 @@ def read_token(token: str) -> Caller:
     if caller.expires_at <= time.time():
         _verified.pop(token, None)
         raise TokenExpired
+    if (caller.user_id, caller.session_id) in _revoked:
+        raise SessionRevoked
     return caller
 
 
@@ -81,4 +84,8 @@ def request_caller() -> Caller:
 def require_live_session(unit: UnitOfWork, caller: Caller) -> None:
     """Raises SessionRevoked where the session was signed out; asked on every use, never cached."""
     if _SESSION_LIVES.row(unit.connection, caller.session_id, caller.user_id) is None:
+        # It never lives again; remembered, its tokens cannot use up the rate limits of their person any more.
+        _revoked[caller.user_id, caller.session_id] = None
+        if len(_revoked) > _LARGEST_CACHE:
+            _revoked.popitem(last=False)
         raise SessionRevoked

@@ -74,6 +74,8 @@ def _allowances(current: Settings) -> dict[str, int]:
         "requests": current.rate_limit_requests,
         "messages": current.rate_limit_messages,
         "searches": current.rate_limit_searches,
+        "presence": current.rate_limit_presence,
+        "typing": current.rate_limit_typing,
     }
 
 

@@ -300,14 +300,13 @@ def test_an_open_page_answers_everybody(api: Api, route: str) -> None:
 
 def test_a_former_member_receives_nothing_more_though_the_socket_stays_open(people: People) -> None:
     ada, bob = people(2)
-    group = ada.group(bob)
+    group, kept = ada.group(bob), ada.direct_chat(bob)
     with bob.socket() as his:
         ada.send(group, "while he is here")
         his.next("new_message", chat_id=group)
         leave(bob, group)
         ada.send(group, "behind his back")
         ada.post(f"/chats/{group}/read")
-        kept = ada.direct_chat(bob)
         ada.send(kept, "a sign that all before has come")
         his.next("new_message", chat_id=kept)
         later = [event["data"] for event in his.events if event["event"] in ("new_message", "read_receipt")]

@@ -27,6 +27,15 @@ def test_a_chat_made_while_its_member_is_connected_delivers_at_once(people: Peop
         assert socket.next("new_message") == sent
 
 
+def test_a_message_sent_right_after_its_chat_was_made_arrives(people: People, second_api: Api) -> None:
+    for _ in range(20):
+        ada, bob = people(2)
+        with bob.socket(second_api.url) as socket:
+            chat_id = ada.direct_chat(bob)
+            sent = [ada.send(chat_id, str(number)) for number in range(3)]
+            assert [socket.next("new_message")["id"] for _ in sent] == [message["id"] for message in sent]
+
+
 def test_messages_of_two_senders_at_two_processes_arrive_in_the_order_of_seq(people: People, second_api: Api) -> None:
     ada, bob, eve = people(3)
     chat_id = ada.group(bob, eve)
