@@ -94,7 +94,7 @@ class Api(Process):
             assert self.child.poll() is None, self.log.read_text()[-4000:]
             try:
                 return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return False
 
         eventually(ready, _START_SECONDS, f"{self.url} did not become ready")

@@ -24,6 +24,8 @@ class Header(TypedDict):
     seq: NotRequired[int]
     """The message's seq: hubs deliver a chat's messages in this order and fetch what is missing. With `chat_joined`
     the last seq that the event's chat shows: what came since is delivered to who joined."""
+    after_seq: NotRequired[int]
+    """The seq of the message that a change is about: hubs deliver the change after it."""
     except_connection: NotRequired[str | None]
     """The socket that caused the event and has its answer already."""
     control: NotRequired[str]

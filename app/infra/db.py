@@ -186,15 +186,21 @@ def install_gevent_wait() -> None:
     """Lets other greenlets run while the driver waits for PostgreSQL; once per process, after monkey-patching."""
     from gevent.socket import wait_read, wait_write
 
+    # PostgreSQL ends a statement that takes too long; where it cannot even do that (hung, or its host is lost) we do.
+    longest = settings().db_statement_timeout + settings().db_lock_timeout
+
+    def silent() -> psycopg2.OperationalError:
+        return psycopg2.OperationalError(f"PostgreSQL did not answer within {longest} s")
+
     def wait(connection: extensions.connection) -> None:
         while True:
             state = connection.poll()
             if state == extensions.POLL_OK:
                 return
             if state == extensions.POLL_READ:
-                wait_read(connection.fileno())
+                wait_read(connection.fileno(), timeout=longest, timeout_exc=silent())
             elif state == extensions.POLL_WRITE:
-                wait_write(connection.fileno())
+                wait_write(connection.fileno(), timeout=longest, timeout_exc=silent())
             else:
                 raise psycopg2.OperationalError(f"unexpected poll state {state}")
 

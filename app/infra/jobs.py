@@ -26,6 +26,8 @@ QUEUES = ("messaging", "media", "calls", "search", "maintenance")
 
 FANOUT_UNREAD = "messages.fan_out_unread"
 SWEEP_UNREAD = "messages.sweep_unread"
+UPDATE_STATUS = "messages.update_status"
+SWEEP_STATUS = "messages.sweep_status"
 SWEEP_PRESENCE = "presence.sweep"
 KEEP_PARTITIONS = "maintenance.keep_partitions"
 SWEEP_EXPIRED = "maintenance.sweep_expired"
@@ -34,13 +36,19 @@ SWEEP_EXPIRED = "maintenance.sweep_expired"
 JOBS: dict[str, str] = {
     FANOUT_UNREAD: "messaging",
     SWEEP_UNREAD: "messaging",
+    UPDATE_STATUS: "messaging",
+    SWEEP_STATUS: "messaging",
     SWEEP_PRESENCE: "messaging",
     KEEP_PARTITIONS: "maintenance",
     SWEEP_EXPIRED: "maintenance",
 }
 
-# The set in Redis of chats whose unread counts are behind.
+# The sets in Redis of chats whose unread counts, or whose messages' statuses, are behind.
 DIRTY_CHATS = "fanout:dirty"
+DIRTY_RECEIPTS = "receipts:dirty"
+
+# Marks made within a moment become one job, which takes what the set holds.
+_JOB_OF_MARKS: dict[str, str] = {DIRTY_CHATS: FANOUT_UNREAD, DIRTY_RECEIPTS: UPDATE_STATUS}
 
 _LARGEST_BACKLOG = 10_000
 _PAUSE_AFTER_FAILURE = 1.0
@@ -82,7 +90,7 @@ class _Sender:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque(maxlen=_LARGEST_BACKLOG)
-        self._dirty: set[int] = set()
+        self._dirty: dict[str, set[int]] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,12 +100,13 @@ class _Sender:
         self._launch()
         self._wake.set()
 
-    def mark_dirty(self, chat_ids: Collection[int]) -> None:
+    def mark_dirty(self, marks: str, chat_ids: Collection[int]) -> None:
         with self._lock:
             first = not self._dirty
+            dirty = self._dirty.setdefault(marks, set())
             # Past the bound the sweep finds the chat.
-            if len(self._dirty) < _LARGEST_BACKLOG:
-                self._dirty.update(chat_ids)
+            if len(dirty) < _LARGEST_BACKLOG:
+                dirty.update(chat_ids)
         # While marks wait for their moment, further ones need not wake anybody.
         if first:
             self._launch()
@@ -111,28 +120,31 @@ class _Sender:
                     self._thread.start()
 
     def _run(self) -> None:
-        next_fanout = 0.0
+        next_marks = 0.0
         while True:
-            # The pause between fan-outs is what coalesces: chats marked meanwhile go as one job.
-            self._wake.wait(max(0.0, next_fanout - time.monotonic()) if self._dirty else None)
+            # The pause between such jobs is what coalesces: chats marked meanwhile go as one job.
+            self._wake.wait(max(0.0, next_marks - time.monotonic()) if self._dirty else None)
             self._wake.clear()
             while self._waiting:
                 self._attempt(self._waiting.popleft())
-            if self._dirty and time.monotonic() >= next_fanout:
+            if self._dirty and time.monotonic() >= next_marks:
                 pause = (
                     settings().fanout_interval_ms / 1000 if self._attempt(self._send_dirty) else _PAUSE_AFTER_FAILURE
                 )
-                next_fanout = time.monotonic() + pause
+                next_marks = time.monotonic() + pause
 
     def _send_dirty(self) -> None:
         with self._lock:
-            dirty, self._dirty = self._dirty, set()
+            dirty, self._dirty = self._dirty, {}
         try:
-            redis_connections.client().sadd(DIRTY_CHATS, *dirty)
-            self._send(FANOUT_UNREAD, {}, {})
+            for marks, chat_ids in list(dirty.items()):
+                redis_connections.client().sadd(marks, *chat_ids)
+                self._send(_JOB_OF_MARKS[marks], {}, {})
+                del dirty[marks]
         except Exception:
             # Marking twice is harmless; keeping them heals sooner than the sweep would.
-            self.mark_dirty(dirty)
+            for marks, chat_ids in dirty.items():
+                self.mark_dirty(marks, chat_ids)
             raise
 
     def _send(self, name: str, arguments: dict[str, Any], headers: dict[str, Any]) -> None:
@@ -163,4 +175,9 @@ def enqueue(unit: UnitOfWork, name: str, **arguments: Any) -> None:
 
 def mark_for_fanout(chat_id: int) -> None:
     """Asks for the unread fan-out of a chat whose new message has committed; many marks become one job."""
-    _sender().mark_dirty((chat_id,))
+    _sender().mark_dirty(DIRTY_CHATS, (chat_id,))
+
+
+def mark_for_receipts(chat_id: int) -> None:
+    """Asks for the statuses and receipts of a chat where a mark has moved, in the same way."""
+    _sender().mark_dirty(DIRTY_RECEIPTS, (chat_id,))

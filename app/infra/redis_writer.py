@@ -6,6 +6,7 @@ kept up to a bound and repeated when it is back; where the bound was passed, `on
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from functools import lru_cache
@@ -74,23 +75,29 @@ class RedisWriter:
         while True:
             self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_BATCH))]
-                for command in batch:
-                    self._forget(command)
-                extra = self._on_loss if self._lost else ()
+            while batch := self._take():
+                was_lost, self._lost = self._lost, False
                 try:
                     with client.pipeline(transaction=False) as pipeline:
-                        for command in (*batch, *extra):
+                        for command in (*batch, *(self._on_loss if was_lost else ())):
                             pipeline.execute_command(*command)
                         pipeline.execute(raise_on_error=False)
-                    if extra:
-                        self._lost = False
-                except (redis_connections.RedisError, OSError) as error:
+                except Exception as error:
+                    # Whatever the client raises, this thread goes on: nobody would start another.
+                    self._lost |= was_lost
                     log.warning("redis_write_failed", waiting=len(self._queue) + len(batch), error=type(error).__name__)
                     self._put_back(batch)
                     pause.wait(_PAUSE_AFTER_FAILURE)
             self._idle.set()
+
+    def _take(self) -> list[Command]:
+        """The oldest commands, at most a batch of them."""
+        batch: list[Command] = []
+        with contextlib.suppress(IndexError):  # submit drops from the same end where the queue is full.
+            while len(batch) < _LARGEST_BATCH:
+                batch.append(self._queue.popleft())
+                self._forget(batch[-1])
+        return batch
 
     def _put_back(self, batch: list[Command]) -> None:
         self._queue.extendleft(reversed(batch))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, func
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,16 +14,28 @@ from app.models.base import Base, BigId, CreatedAt
 
 
 class User(Base):
-    """A person. An erased account keeps its row (deleted_at) without phone, names and password."""
+    """A person. An erased account keeps its row (deleted_at) without phone, names and password.
+
+    `sort_name` and the rows of UserName follow the names: whoever writes names calls `index_names` after it.
+    """
 
     __tablename__ = "users"
-    __table_args__ = (Index("uq_users_username", func.lower("username").label("username"), unique=True),)
+    __table_args__ = (
+        # Serves beginnings of usernames too, whatever the collation of the database.
+        Index(
+            "uq_users_username",
+            func.lower("username").label("username"),
+            unique=True,
+            postgresql_ops={"username": "text_pattern_ops"},
+        ),
+    )
 
     id: Mapped[BigId]
     phone: Mapped[str | None] = mapped_column(unique=True)
     username: Mapped[str | None]
     first_name: Mapped[str]
     last_name: Mapped[str | None]
+    sort_name: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
     bio: Mapped[str | None]
     password_hash: Mapped[str | None]
     avatar_file_id: Mapped[UUID | None]
@@ -32,10 +44,21 @@ class User(Base):
     deleted_at: Mapped[datetime | None]
 
 
+class UserName(Base):
+    """A word of a person's names, or the username, as it is searched for: see `app/auth/names.py`."""
+
+    __tablename__ = "user_names"
+    __table_args__ = (Index("ix_user_names_user_id", "user_id"),)
+
+    word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+
+
 class Contact(Base):
     """`user_id` has `contact_id` in the address book; that person may see the user's phone number."""
 
     __tablename__ = "contacts"
+    __table_args__ = (Index("ix_contacts_contact_id", "contact_id"),)
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     contact_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)

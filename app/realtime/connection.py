@@ -52,6 +52,7 @@ class Connection:
         "caller",
         "id",
         "last_heard",
+        "pinged_at",
         "ready",
         "renewed_at",
         "rooms",
@@ -74,7 +75,7 @@ class Connection:
         self.caller = caller
         self.user_id = caller.user_id
         self.rooms: set[int] = set()
-        self.last_heard = self.renewed_at = time.monotonic()
+        self.last_heard = self.renewed_at = self.pinged_at = time.monotonic()
         self.ready = False
         self.waiting_frames: list[bytes] = []
         try:
@@ -112,11 +113,12 @@ class Connection:
                 if getattr(event, "frame_finished", True) and not allow(getattr(event, "message_finished", False)):
                     return
                 if isinstance(event, TextMessage):
-                    size += len(event.data)
-                    if size > largest or (size * 4 > largest and _bytes(parts, event.data) > largest):
+                    size += len(event.data.encode())
+                    if size > largest:
                         self.close(CloseCode.TOO_LARGE, f"frames have at most {largest} bytes")
                         return
-                    parts.append(event.data)
+                    if event.data:
+                        parts.append(event.data)
                     if event.message_finished:
                         text = "".join(parts)
                         parts, size = [], 0
@@ -139,14 +141,18 @@ class Connection:
         """Writes an event; until `hello` is out it waits its turn behind it."""
         if self.ready:
             self.send(frame, droppable)
-        else:
+        elif not droppable and not self._closing:
             self.waiting_frames.append(frame)
+            self._queued_bytes += len(frame)
+            if self._queued_bytes > self._queue_limit:
+                self.close(CloseCode.TOO_SLOW, "too slow: sync from your cursor")
 
     def open(self, hello: bytes) -> None:
         """Writes `hello` and what has gathered behind it."""
         self.send(hello)
         self.ready = True
         waiting, self.waiting_frames = self.waiting_frames, []
+        self._queued_bytes -= sum(len(frame) for frame in waiting)
         for frame in waiting:
             self.send(frame)
 
@@ -204,6 +210,7 @@ class Connection:
         if self._drainer is not None:
             self._drainer.join(timeout=_CLOSE_TIMEOUT)
         while self._closing and not self._peer_closed:
+            gevent.sleep(0)
             try:
                 self._peer_closed = not self._socket.recv(_RECEIVE_BYTES)
             except OSError:
@@ -245,7 +252,3 @@ class Connection:
     def _shut(self, how: int) -> None:
         with contextlib.suppress(OSError):  # Closed already.
             self._socket.shutdown(how)
-
-
-def _bytes(parts: list[str], last: str) -> int:
-    return sum(len(part.encode()) for part in parts) + len(last.encode())

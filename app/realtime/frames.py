@@ -61,6 +61,14 @@ class Error(TypedDict):
     retry_after: NotRequired[int]
 
 
+class MessageDeleted(TypedDict):
+    """Messages are gone; what replies to them stays."""
+
+    chat_id: int
+    message_ids: list[int]
+    revision: int
+
+
 class ReadReceipt(TypedDict):
     """A member has read up to a message."""
 
@@ -120,6 +128,8 @@ SERVER_EVENTS: dict[str, EventSpec] = {
     "error": EventSpec(Error, "A frame was refused."),
     "pong": EventSpec(Pong, "The answer to `ping`."),
     "new_message": EventSpec(Message, "A message was sent to one of your chats."),
+    "message_updated": EventSpec(Message, "A message was edited."),
+    "message_deleted": EventSpec(MessageDeleted, "Messages were deleted, for everyone or by you for yourself."),
     "read_receipt": EventSpec(ReadReceipt, "A member has read up to a message."),
     "typing": EventSpec(Typing, "A member types, or no more.", droppable=True),
     "presence": EventSpec(Presence, "A person came, went or is away.", droppable=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -30,6 +31,7 @@ _LONGEST_TICK = 1.0
 _CHUNK = 1000
 _DRAIN_SECONDS = 1.5
 _OPENING_SECONDS = 3.0
+_PAUSE_AFTER_FAILURE = 1.0
 
 open_sockets = Gauge("paperplane_sockets_open", "Open sockets.", multiprocess_mode="livesum")
 
@@ -43,6 +45,8 @@ class Hub:
         self._connections: set[Connection] = set()
         self._subscription = Subscription(self._receive, self._begin_resync)
         self._sessions_checked_at = time.monotonic()
+        self._lanes: dict[int, deque[tuple[bus.Header, bytes, bool]]] = {}
+        self._resync_wanted = self._resyncing = False
         gevent.spawn(self._beat)
 
     # --- connections come and go ---
@@ -118,24 +122,31 @@ class Hub:
 
     def _join(self, chat_ids: Iterable[int], connections: Iterable[Connection]) -> None:
         """Puts connections into rooms; new rooms are subscribed first and then opened."""
-        joining = list(connections)
+        # Who left meanwhile must not leave an empty room behind, which nobody would ever close.
+        joining = [connection for connection in connections if connection in self._connections]
+        if not joining:
+            return
         new, opening = [], []
         for chat_id in chat_ids:
             room = self._rooms.get(chat_id)
             if room is None:
-                room = self._rooms[chat_id] = Room(chat_id, self._expel)
+                room = self._rooms[chat_id] = Room(chat_id, self._expel, self._tell_to_sync)
                 new.append(chat_id)
             elif room.delivered_seq is None:
                 opening.append(room.opened)
             for connection in joining:
-                if connection in self._connections:
-                    room.connections.add(connection)
-                    connection.rooms.add(chat_id)
+                room.connections.add(connection)
+                connection.rooms.add(chat_id)
         if new:
             self._subscription.add(
                 [channel for chat_id in new for channel in (bus.chat_messages(chat_id), bus.chat_typing(chat_id))]
             )
-            self._open_rooms(new)
+            try:
+                self._open_rooms(new)
+            except AppError:
+                # Others may be waiting in these rooms.
+                gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, new)
+                raise
         if opening:
             # Another connection is just opening these rooms; greeted before they are, a client could miss messages.
             gevent.wait(opening, timeout=_OPENING_SECONDS)
@@ -149,6 +160,13 @@ class Hub:
                 room = self._rooms.get(chat_id)
                 if room is not None and room.delivered_seq is None and chat_id in states:
                     room.begin(*states[chat_id])
+
+    def _open_again(self, chat_ids: list[int]) -> None:
+        """Opens rooms of which PostgreSQL could not tell, as soon as it can."""
+        try:
+            self._open_rooms(chat_ids)
+        except AppError:
+            gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, chat_ids)
 
     def _leave(self, connection: Connection, chat_ids: Iterable[int]) -> None:
         empty = []
@@ -183,69 +201,109 @@ class Hub:
                 room.receive(header, frame, topic == b"typing")
             return
         user_id = int(number)
-        if "control" in header:
-            gevent.spawn(self._obey, user_id, header, frame)
+        if header.get("control") == "session_revoked":
+            # At once: what comes right behind it must not reach the session any more.
+            self.close_session(str(header.get("subject")))
+        elif "control" in header or user_id in self._lanes:
+            self._line_up(user_id, header, frame, topic == b"status")
         else:
             self._tell(user_id, frame, topic == b"status")
+
+    def _line_up(self, user_id: int, header: bus.Header, frame: bytes, droppable: bool) -> None:
+        """Orders take their time, and what concerns one person keeps its order: it waits in that person's lane."""
+        lane = self._lanes.get(user_id)
+        if lane is None:
+            lane = self._lanes[user_id] = deque()
+            gevent.spawn(self._run_lane, user_id, lane)
+        lane.append((header, frame, droppable))
+
+    def _run_lane(self, user_id: int, lane: deque[tuple[bus.Header, bytes, bool]]) -> None:
+        while lane:
+            header, frame, droppable = lane[0]
+            try:
+                self._obey(user_id, header, frame, droppable)
+            except Exception:
+                log.exception("order_failed", user_id=user_id)
+            lane.popleft()
+        del self._lanes[user_id]
 
     def _tell(self, user_id: int, frame: bytes, droppable: bool = False) -> None:
         framed = text_frame(frame)
         for connection in tuple(self._people.get(user_id, ())):
             connection.deliver(framed, droppable)
 
-    def _obey(self, user_id: int, header: bus.Header, frame: bytes) -> None:
-        """Carries out an order to the hub, and then hands on the event that came with it."""
-        subject = header.get("subject")
-        match header.get("control"):
-            case "session_revoked":
-                self.close_session(str(subject))
-            case "chat_joined":
-                self._welcome(int(subject or 0), user_id, frame, header.get("seq"))
-                return
-            case "chat_left":
-                self._expel(int(subject or 0), {user_id})
-        if frame:
-            self._tell(user_id, frame)
-
-    def _welcome(self, chat_id: int, user_id: int, frame: bytes, last_seq: int | None) -> None:
-        """Lets a new member's sockets receive a chat, from what its event showed on."""
+    def _obey(self, user_id: int, header: bus.Header, frame: bytes, droppable: bool) -> None:
+        """Carries out an order to the hub, if it is one, and hands on the event that came with it."""
+        chat_id = int(header.get("subject", 0))
+        control = header.get("control")
+        if control == "chat_left":
+            self._expel(chat_id, {user_id})
         connections = list(self._people.get(user_id, ()))
-        self._join([chat_id], connections)
-        self._tell(user_id, frame)
+        if control == "chat_joined":
+            try:
+                self._join([chat_id], connections)
+            except AppError as error:
+                log.warning("join_waits", chat_id=chat_id, error=error.code)
+        if frame:
+            self._tell(user_id, frame, droppable)
         room = self._rooms.get(chat_id)
-        if room is not None and last_seq is not None:
-            room.replay(connections, last_seq)
+        if control == "chat_joined" and room is not None and "seq" in header:
+            room.replay(connections, header["seq"])
 
     def _begin_resync(self) -> None:
-        gevent.spawn(self._resync)
+        """Starts a resync; while one runs, however many are asked for become one more after it."""
+        self._resync_wanted = True
+        if not self._resyncing:
+            self._resyncing = True
+            gevent.spawn(self._resync_until_done)
+
+    def _resync_until_done(self) -> None:
+        try:
+            while self._resync_wanted:
+                self._resync_wanted = False
+                try:
+                    self._resync()
+                except Exception as error:
+                    log.warning("resync_waits", error=type(error).__name__)
+                    self._resync_wanted = True
+                    gevent.sleep(_PAUSE_AFTER_FAILURE)
+        finally:
+            self._resyncing = False
 
     def _resync(self) -> None:
         """After a break: who may receive is asked anew, what was missed is delivered, and clients are told to sync."""
-        try:
-            self._check_sessions()
+        self._check_sessions()
+        people = list(self._people)
+        for start in range(0, len(people), _CHUNK):
+            self._rejoin(people[start : start + _CHUNK])
+        chat_ids = list(self._rooms)
+        for start in range(0, len(chat_ids), _CHUNK):
             with reading() as unit:
-                cursor = current_cursor(unit)
-            for user_id, connections in list(self._people.items()):
-                with reading() as unit:
-                    chats = set(rooms_of_user(unit, user_id))
-                known = {chat_id for connection in connections for chat_id in connection.rooms}
-                for connection in list(connections):
-                    self._leave(connection, connection.rooms - chats)
-                self._join(chats - known, list(connections))
-            chat_ids = list(self._rooms)
-            for start in range(0, len(chat_ids), _CHUNK):
-                with reading() as unit:
-                    states = queries.room_states(unit, chat_ids[start : start + _CHUNK])
-                for chat_id, state in states.items():
-                    if chat_id in self._rooms:
-                        self._rooms[chat_id].catch_up(*state)
-        except AppError as error:
-            log.warning("resync_waits", error=error.code)
-            gevent.spawn_later(1.0, self._resync)
+                states = queries.room_states(unit, chat_ids[start : start + _CHUNK])
+            for chat_id, state in states.items():
+                if chat_id in self._rooms:
+                    self._rooms[chat_id].catch_up(*state)
+        self._tell_to_sync(self._connections)
+
+    def _rejoin(self, user_ids: list[int]) -> None:
+        """Puts people's sockets into their chats of now. Who joins one meanwhile stays in it."""
+        before = {c: set(c.rooms) for user_id in user_ids for c in self._people.get(user_id, ())}
+        with reading() as unit:
+            chats_of = queries.rooms_of_people(unit, user_ids)
+        for connection, rooms in before.items():
+            chats = chats_of.get(connection.user_id, set())
+            self._leave(connection, rooms - chats)
+            self._join(chats - rooms, [connection])
+
+    def _tell_to_sync(self, connections: Iterable[Connection]) -> None:
+        """Greets sockets once more: events may have been lost, and the client's own cursor tells from where."""
+        ready = [connection for connection in connections if connection.ready]
+        if not ready:
             return
-        for connection in list(self._connections):
-            if connection.ready:
-                connection.send(self._hello(connection, cursor))
+        with reading() as unit:
+            cursor = current_cursor(unit)
+        for connection in ready:
+            connection.send(self._hello(connection, cursor))
 
     # --- time ---
 
@@ -270,10 +328,14 @@ class Hub:
             silent = now - connection.last_heard
             if connection.caller.expires_at <= unix_now:
                 connection.close(CloseCode.UNAUTHENTICATED, "token expired")
-            elif silent >= 2 * heartbeat:
+            elif connection not in self._connections:
+                continue
+            elif connection.pinged_at > connection.last_heard and now - connection.pinged_at >= heartbeat:
                 connection.close(CloseCode.NO_HEARTBEAT, "no heartbeat")
             elif now - connection.renewed_at >= heartbeat:
                 connection.renewed_at = now
+                if connection.pinged_at <= connection.last_heard:
+                    connection.pinged_at = now
                 connection.send(PING)
                 if silent < heartbeat:
                     presence.renewed(connection.user_id, connection.id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import structlog
 
 from app.errors import AppError
@@ -13,6 +16,10 @@ from app.realtime import events, queries
 from config import settings
 
 log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 3
+# When thousands of sockets end at once, telling of it must not take all connections to PostgreSQL.
+_telling = threading.BoundedSemaphore(4)
 
 
 def lease_seconds() -> int:
@@ -49,13 +56,24 @@ def sweep() -> int:
 
 
 def _tell(user_id: int, change: Change) -> None:
-    """Tells a change to those online who may see it; a hint, so PostgreSQL being away only delays it."""
+    """Tells a change to those online who may see it; tried again for a while where PostgreSQL is busy or away."""
     if change.before == change.after:
         return
-    try:
-        with unit_of_work() as unit:
-            last_seen_at = rfc3339(queries.last_seen(unit, user_id, is_leaving=change.after == "offline"))
-            audience = leases.online(queries.presence_audience(unit, user_id))
-            events.presence_changed(unit, user_id, change.after, last_seen_at, sorted(audience))
-    except AppError as error:
-        log.warning("presence_not_told", user_id=user_id, error=error.code)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with _telling:
+                _tell_now(user_id, change.after == "offline")
+        except AppError as error:
+            log.warning("presence_not_told", user_id=user_id, error=error.code, attempt=attempt)
+            time.sleep(attempt)
+        else:
+            return
+
+
+def _tell_now(user_id: int, is_leaving: bool) -> None:
+    with unit_of_work() as unit:
+        last_seen_at = rfc3339(queries.last_seen(unit, user_id, is_leaving))
+        # Looked at under the lock: of two changes at the same moment, the one told last is the one that holds.
+        status = leases.statuses([user_id])[user_id]
+        audience = leases.online(queries.presence_audience(unit, user_id))
+        events.presence_changed(unit, user_id, status, last_seen_at, sorted(audience))

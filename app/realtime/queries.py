@@ -27,6 +27,17 @@ def room_states(unit: UnitOfWork, chat_ids: Sequence[int]) -> dict[int, RoomStat
     return {row[0]: RoomState(row[1], row[2]) for row in rows}
 
 
+def rooms_of_people(unit: UnitOfWork, user_ids: Sequence[int]) -> dict[int, set[int]]:
+    """The ids of the chats that each of the people is in."""
+    rows: Iterable[Any] = unit.execute(
+        text("""
+            SELECT user_id, array_agg(chat_id) FROM chat_members
+            WHERE user_id = ANY (CAST(:user_ids AS bigint[])) AND left_at IS NULL GROUP BY user_id"""),
+        {"user_ids": list(user_ids)},
+    )
+    return {row[0]: set(row[1]) for row in rows}
+
+
 def live_sessions(unit: UnitOfWork, session_ids: Sequence[str]) -> set[str]:
     """Those of the sessions that were not signed out."""
     rows = unit.execute(
@@ -52,11 +63,14 @@ def presence_audience(unit: UnitOfWork, user_id: int) -> list[int]:
 
 
 def last_seen(unit: UnitOfWork, user_id: int, is_leaving: bool) -> datetime | None:
-    """When a person was last seen (UTC); now, and kept, for one who goes offline."""
+    """When a person was last seen (UTC); now, and kept, for one who goes offline.
+
+    Locks the person's row, so that changes of presence are told in the order in which they are looked at.
+    """
     statement = (
         "UPDATE users SET last_seen_at = now() WHERE id = :user_id RETURNING last_seen_at"
         if is_leaving
-        else "SELECT last_seen_at FROM users WHERE id = :user_id"
+        else "SELECT last_seen_at FROM users WHERE id = :user_id FOR NO KEY UPDATE"
     )
     found: datetime | None = unit.execute(text(statement), {"user_id": user_id}).scalar_one_or_none()
     return found

@@ -43,7 +43,9 @@ class Room:
         "_busy",
         "_early",
         "_expel",
+        "_held",
         "_replays",
+        "_tell_to_sync",
         "chat_id",
         "connections",
         "delivered_seq",
@@ -51,16 +53,23 @@ class Room:
         "opened",
     )
 
-    def __init__(self, chat_id: int, expel: Callable[[int, set[int]], None]) -> None:
-        """`expel(chat_id, user_ids)` takes former members' sockets out."""
+    def __init__(
+        self,
+        chat_id: int,
+        expel: Callable[[int, set[int]], None],
+        tell_to_sync: Callable[[Iterable[Connection]], None],
+    ) -> None:
+        """`expel(chat_id, user_ids)` takes former members' sockets out; `tell_to_sync` is for what the room skips."""
         self.chat_id = chat_id
         self.connections: set[Connection] = set()
         self.members_revision = 0
         self.delivered_seq: int | None = None
         self.opened = Event()
         self._expel = expel
+        self._tell_to_sync = tell_to_sync
         self._backlog: deque[tuple[Header, bytes, bool]] = deque()
         self._early: dict[int, tuple[Header, bytes] | None] = {}
+        self._held: list[tuple[Header, bytes]] = []
         self._busy = False
         self._replays: list[tuple[list[Connection], int]] = []
 
@@ -75,12 +84,10 @@ class Room:
             self._work()
 
     def catch_up(self, members_revision: int, last_seq: int) -> None:
-        """After a break: delivers what was missed, as far as it is not too much."""
+        """After a break: delivers what was missed."""
         if self.delivered_seq is None:
             self.begin(members_revision, last_seq)
             return
-        if last_seq - self.delivered_seq > _LONGEST_FILLED_GAP:
-            self.delivered_seq = last_seq
         self.receive({"members_revision": members_revision, "seq": last_seq}, b"", False)
 
     def replay(self, connections: Iterable[Connection], after_seq: int) -> None:
@@ -99,12 +106,12 @@ class Room:
             self._work()
             return
         seq = header.get("seq")
-        if seq is None:
+        if seq is None and header.get("after_seq", 0) <= self.delivered_seq:
             self._broadcast(header, frame, droppable)
         elif seq == self.delivered_seq + 1 and frame:
             self.delivered_seq = seq
             self._broadcast(header, frame, False)
-        elif seq > self.delivered_seq:
+        elif seq is None or seq > self.delivered_seq:
             self._backlog.append((header, frame, droppable))
             self._work()
 
@@ -128,6 +135,13 @@ class Room:
                 except AppError as error:
                     log.warning("room_waits", chat_id=self.chat_id, error=error.code)
                     gevent.sleep(_PAUSE_AFTER_FAILURE)
+                except Exception:
+                    # Whatever it is must not end the room: what waits is left to the clients' sync.
+                    log.exception("room_failed", chat_id=self.chat_id)
+                    self._backlog.clear()
+                    self._early.clear()
+                    self._replays.clear()
+                    self._tell_to_sync(self.connections)
         finally:
             self._busy = False
 
@@ -148,10 +162,15 @@ class Room:
             if header.get("members_revision", 0) > self.members_revision:
                 self._reload_members()
             self._backlog.popleft()
-            seq = header.get("seq")
-            if seq is None:
+            seq, after = header.get("seq"), header.get("after_seq", 0)
+            assert self.delivered_seq is not None
+            if seq is None and after > self.delivered_seq:
+                # It overtook the message that it changes, which is waited for and then read like any other.
+                self._early.setdefault(after, None)
+                self._held.append((header, frame))
+            elif seq is None:
                 self._broadcast(header, frame, droppable)
-            elif self.delivered_seq is not None and seq > self.delivered_seq:
+            elif seq > self.delivered_seq:
                 self._early[seq] = (header, frame) if frame else self._early.get(seq)
         self._deliver_early()
 
@@ -162,11 +181,22 @@ class Room:
             del self._early[self.delivered_seq]
             self._broadcast(*found, False)
         self._early = {seq: event for seq, event in self._early.items() if seq > self.delivered_seq}
+        held, self._held = self._held, []
+        for header, frame in held:
+            if header["after_seq"] <= self.delivered_seq:
+                self._broadcast(header, frame, False)
+            else:
+                self._held.append((header, frame))
 
     def _fill_gap(self) -> None:
-        """Delivers from PostgreSQL what did not come by Redis."""
+        """Delivers from PostgreSQL what did not come by Redis; leaves a gap that is too long to the clients' sync."""
         assert self.delivered_seq is not None
         newest = max(self._early)
+        # The lost event may have been the one that told of a removal.
+        self._reload_members()
+        if newest - self.delivered_seq > _LONGEST_FILLED_GAP:
+            self.delivered_seq = newest - _LONGEST_FILLED_GAP
+            self._tell_to_sync(self.connections)
         for seq, frame in frames_between(self.chat_id, self.delivered_seq, newest):
             if seq > self.delivered_seq:
                 header, _ = self._early.get(seq) or (Header(), b"")

@@ -39,6 +39,8 @@ class Subscription:
         self._confirmed: set[str] = set()
         self._waiting: dict[str, Event] = {}
         self._connection: AbstractConnection | None = None
+        self._late: set[str] = set()
+        self._tried = Event()
         self._writing = Semaphore()
         self._reader = gevent.spawn(self._run)
 
@@ -57,10 +59,14 @@ class Subscription:
         for channel in new:
             self._wanted.add(channel)
             events.append(self._waiting.setdefault(channel, Event()))
+        # The very first connection is still being made: what is published until then would be lost untold.
+        self._tried.wait(_CONFIRM_SECONDS)
         if not new or self._connection is None:
             return
         self._command("SUBSCRIBE", new)
         gevent.wait(events, timeout=_CONFIRM_SECONDS)
+        # What Redis confirms only later has a gap before it, of which `on_gap` tells then.
+        self._late.update(channel for channel in new if channel in self._wanted and channel not in self._confirmed)
 
     def remove(self, channels: Iterable[str]) -> None:
         """Unsubscribes, without waiting."""
@@ -68,7 +74,9 @@ class Subscription:
         self._wanted.difference_update(old)
         self._confirmed.difference_update(old)
         for channel in old:
-            self._waiting.pop(channel, None)
+            self._late.discard(channel)
+            if (waiting := self._waiting.pop(channel, None)) is not None:
+                waiting.set()
         if old and self._connection is not None:
             self._command("UNSUBSCRIBE", old)
 
@@ -96,6 +104,7 @@ class Subscription:
             except (RedisError, OSError) as error:
                 log.warning("redis_subscription_lost", error=type(error).__name__)
             is_first = False
+            self._tried.set()
             self._connection = None
             self._confirmed.clear()
             gevent.sleep(pause)
@@ -110,6 +119,7 @@ class Subscription:
             self._waiting.setdefault(channel, Event())
         channels = [RESYNC_CHANNEL, *self._wanted]
         self._connection = connection
+        self._tried.set()
         self._command("SUBSCRIBE", channels)
         return connection
 
@@ -140,14 +150,26 @@ class Subscription:
             if answer[1] == RESYNC_CHANNEL.encode():
                 self._on_gap()
             else:
-                self._on_message(answer[1], answer[2])
+                try:
+                    self._on_message(answer[1], answer[2])
+                except Exception:
+                    # One bad payload must not end the only reader of this process.
+                    log.exception("payload_failed", channel=answer[1].decode(errors="replace"))
         elif kind == b"subscribe":
             channel = answer[1].decode()
-            self._confirmed.add(channel)
+            if channel in self._wanted:
+                # Not where it was left in the meantime: a later `add` would take it for subscribed.
+                self._confirmed.add(channel)
             waiting = self._waiting.pop(channel, None)
             if waiting is not None:
                 waiting.set()
+            was_late = channel in self._late
+            self._late.discard(channel)
             if tell_gap and self._confirmed >= self._wanted:
                 self._on_gap()
                 return False
+            if was_late and not self._late:
+                self._on_gap()
+        elif kind == b"unsubscribe":
+            self._confirmed.discard(answer[1].decode())
         return tell_gap
