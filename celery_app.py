@@ -21,7 +21,7 @@ prepare_metrics(settings())
 from app.infra import jobs  # noqa: E402 - metrics are prepared first
 from app.infra.logging import configure_logging  # noqa: E402
 from app.infra.redis_writer import writer  # noqa: E402
-from workers import base, maintenance, messages, presence  # noqa: E402, F401 - importing them declares their tasks
+from workers import base, chats, maintenance, messages, presence, receipts  # noqa: E402, F401 - they declare tasks
 from workers.schedule import schedule  # noqa: E402
 
 # What jobs that run at SIGTERM are given. Celery waits all of it when there are any; most jobs take milliseconds, and

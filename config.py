@@ -142,8 +142,10 @@ class Settings(BaseSettings):
     rate_limit_typing: int = Field(120, ge=1, description="`typing` frames of a user in RATE_LIMIT_WINDOW.")
     max_body_size: ByteSize = Field(ByteSize(1_000_000), description="Largest JSON body of a request.")
     max_message_length: int = Field(4096, ge=1, le=65536, description="Characters of a message.")
+    message_edit_window: Seconds = Field(48 * 3600, description="How long its sender may edit a message.")
     max_group_members: int = Field(200_000, ge=2, description="Members of a group.")
     max_added_members: int = Field(200, ge=1, description="Members that one request may add.")
+    max_pinned_chats: int = Field(100, ge=1, description="Chats that a user may pin.")
 
     # --- sockets ---
     ws_heartbeat: Seconds = Field(25, description="Pause between pings; a socket silent for two of them is closed.")

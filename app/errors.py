@@ -85,6 +85,20 @@ class Forbidden(AppError):
     detail = "You are not allowed to do this."
 
 
+class EditWindowOver(Forbidden):
+    """The message is too old to be edited."""
+
+    code, title = "edit_window_over", "Too old to edit"
+    detail = "This message is too old to be edited."
+
+
+class ReceiptsUnavailable(Forbidden):
+    """The chat is a channel, or too large to tell who has read what."""
+
+    code, title = "receipts_unavailable", "No receipts here"
+    detail = "Channels, and groups of more than 200 members, do not tell who has read a message."
+
+
 class NotFound(AppError):
     """Not there, or not to be known by this caller."""
 
@@ -118,6 +132,13 @@ class ClientIdReused(Conflict):
 
     code, title = "client_id_reused", "client_id used before"
     detail = "This client_id was used for another message: make a new one for each message."
+
+
+class OwnerMustHandOver(Conflict):
+    """The owner of a chat of several people would leave it without one."""
+
+    code, title = "owner_must_hand_over", "Hand the chat over first"
+    detail = "Make another member the owner first."
 
 
 class TooLarge(AppError):

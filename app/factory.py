@@ -13,8 +13,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import models
 from app.auth.routes import blueprint as auth
+from app.chats.common_routes import blueprint as common_chats
+from app.chats.member_routes import blueprint as members
 from app.chats.routes import blueprint as chats
+from app.contacts.routes import blueprint as contacts
 from app.infra.logging import configure_logging
+from app.messages.receipt_routes import blueprint as receipts
 from app.messages.routes import blueprint as messages
 from app.realtime import routes as realtime
 from app.realtime.frames import CLIENT_FRAMES, SERVER_EVENTS
@@ -33,8 +37,12 @@ from config import Settings, settings
 BLUEPRINTS = (
     auth,
     users,
+    contacts,
     chats,
+    members,
+    common_chats,
     messages,
+    receipts,
     sync,
 )
 

@@ -44,7 +44,8 @@ _EXECUTE = (
     f"EXECUTE {_LOCK} (ARRAY[:chat]::bigint[]) \\; "
     f"EXECUTE {_SEND} (ARRAY[:chat]::bigint[], ARRAY[:sender]::bigint[],"
     " ARRAY['00000000-0000-4000-8000-:session']::uuid[], ARRAY[':high-0000-4000-8000-:low']::uuid[],"
-    f" ARRAY['\\x00112233445566778899aabbccddeeff'::bytea], ARRAY['text'], ARRAY['{TEXT}'], ARRAY[NULL]::bigint[]);\n"
+    f" ARRAY['\\x00112233445566778899aabbccddeeff'::bytea], ARRAY['text'], ARRAY['{TEXT}'], ARRAY[NULL]::bigint[],"
+    " ARRAY[NULL]::bigint[], false);\n"
 )
 
 # Planned for each send anew, because that looks cheaper to the planner, the statement costs three times as much.

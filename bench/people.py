@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from app.auth.service import index_names
 from app.auth.tokens import make_pair, new_token_id
 from app.factory import create_app
 from app.infra.db import UnitOfWork, unit_of_work
@@ -75,6 +76,7 @@ def members(chat: int) -> list[int]:
 def fill(unit: UnitOfWork) -> None:
     """Writes everybody and every chat into an empty database."""
     unit.execute(_PEOPLE, {"people": PEOPLE + SOCKET_PEOPLE})
+    index_names(unit, range(1, PEOPLE + SOCKET_PEOPLE + 1))
     unit.execute(_SESSIONS, {"people": PEOPLE + SOCKET_PEOPLE})
     counts = {"direct": DIRECT_CHATS, "chats": CHATS, "size": GROUP_SIZE, "socket_groups": SOCKET_GROUPS}
     unit.execute(_CHATS, counts)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from app.auth.service import index_names
 from app.infra.db import UnitOfWork, unit_of_work
 
 _USERS = text("INSERT INTO users (first_name) SELECT 'Ada' FROM generate_series(1, :count) RETURNING id")
@@ -41,7 +42,9 @@ class MemberState(NamedTuple):
 def make_users(count: int) -> list[int]:
     """The ids of new people."""
     with unit_of_work() as unit:
-        return list(unit.execute(_USERS, {"count": count}).scalars())
+        user_ids = list(unit.execute(_USERS, {"count": count}).scalars())
+        index_names(unit, user_ids)
+    return user_ids
 
 
 def make_chat(user_ids: Sequence[int], kind: str = "group") -> int:

@@ -18,6 +18,7 @@ def schedule(current: Settings) -> dict[str, dict[str, Any]]:
     """
     return {
         jobs.SWEEP_UNREAD: _every(current.sweep_interval, jobs.SWEEP_UNREAD),
+        jobs.SWEEP_STATUS: _every(current.sweep_interval, jobs.SWEEP_STATUS),
         jobs.SWEEP_PRESENCE: _every(current.sweep_interval, jobs.SWEEP_PRESENCE),
         jobs.SWEEP_EXPIRED: _every(_HOUR, jobs.SWEEP_EXPIRED),
         jobs.KEEP_PARTITIONS: _every(_DAY, jobs.KEEP_PARTITIONS),

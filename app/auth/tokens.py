@@ -74,6 +74,9 @@ def read_refresh(token: str) -> RefreshClaims:
         claims = decode_token(token)
         if claims["type"] != "refresh":
             raise InvalidRefreshToken("This is not a refresh token.")
+        # The leeway is for the clocks of other hosts that issued it just now, not for its end.
+        if claims["exp"] <= time.time():
+            raise InvalidRefreshToken
         return RefreshClaims(int(claims["sub"]), UUID(claims["sid"]), str(claims["jti"]))
     except (jwt.PyJWTError, JWTExtendedException, KeyError, ValueError):
         raise InvalidRefreshToken from None

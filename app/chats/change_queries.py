@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.chats.queries import CHAT_COLUMNS, CHAT_JOINS, MY_CHATS, Row
+from app.chats.queries.views import CHAT_COLUMNS, CHAT_JOINS, MY_CHATS, Row
 from app.infra.db import Prepared, UnitOfWork
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from app.chats.message import Message
-from app.chats.schemas import Chat
-from app.infra import bus
+from app.chats.schemas import Chat, DeliveryStatus
+from app.infra import bus, presence
 from app.infra.db import UnitOfWork
+
+# So many people are told whether or not they are online; of more, it is asked in batches who is.
+_FEW = 200
+_BATCH = 1000
 
 
 def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat]]) -> None:
@@ -18,6 +22,51 @@ def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat]
         return bus.payload(header, bus.encode("chat_updated", chat))
 
     bus.publish_each(unit, [(bus.user_notifications(user_id), content(chat)) for user_id, chat in views])
+
+
+def chat_updated(unit: UnitOfWork, views: Iterable[tuple[int, Chat]]) -> None:
+    """Tells members how their chat looks now, each as seen by them."""
+    bus.publish_each(
+        unit,
+        [
+            (bus.user_notifications(user_id), bus.payload({}, bus.encode("chat_updated", chat)))
+            for user_id, chat in views
+        ],
+    )
+
+
+def chat_left(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int]) -> None:
+    """Tells former members that they are out; their hubs hand them nothing of the chat any more."""
+    header: bus.Header = {"control": "chat_left", "subject": chat_id}
+    content = bus.payload(header, bus.encode("chat_removed", {"chat_id": chat_id}))
+
+    def tell() -> None:
+        for start in range(0, len(user_ids), _BATCH):
+            batch = user_ids[start : start + _BATCH]
+            # Of many, most are away.
+            for user_id in batch if len(user_ids) <= _FEW else presence.online(batch):
+                bus.send(bus.user_notifications(user_id), content)
+
+    unit.after_commit(tell)
+
+
+def chat_removed(unit: UnitOfWork, chat_id: int, user_ids: Iterable[int]) -> None:
+    """Tells people that a direct chat is out of their lists until its next message, which they do receive."""
+    content = bus.payload({}, bus.encode("chat_removed", {"chat_id": chat_id}))
+    bus.publish_each(unit, [(bus.user_notifications(user_id), content) for user_id in user_ids])
+
+
+def members_updated(
+    unit: UnitOfWork, chat_id: int, chat_type: str, members_revision: int, roles: Mapping[int, str | None]
+) -> None:
+    """Tells a group who has which role now, None for who is gone; of a channel only these people are told."""
+    header: bus.Header = {"members_revision": members_revision}
+    for user_id, role in roles.items():
+        frame = bus.encode("member_updated", {"chat_id": chat_id, "user_id": user_id, "role": role})
+        if chat_type == "channel":
+            bus.publish(unit, bus.user_notifications(user_id), {}, frame)
+        else:
+            bus.publish(unit, bus.chat_messages(chat_id), header, frame)
 
 
 def notice_posted(notice: Message, members_revision: int) -> None:
@@ -33,6 +82,15 @@ def messages_read(
     data = {"chat_id": chat_id, "user_id": user_id, "message_id": message_id, "read_at": read_at}
     header: bus.Header = {"members_revision": members_revision}
     bus.publish(unit, bus.chat_messages(chat_id), header, bus.encode("read_receipt", data))
+
+
+def status_changed(
+    unit: UnitOfWork, chat_id: int, author_ids: Iterable[int], status: DeliveryStatus, user_id: int, message_id: int
+) -> None:
+    """Tells authors that what they wrote up to a message has arrived at a member, or was read."""
+    data = {"chat_id": chat_id, "up_to_message_id": message_id, "status": status, "user_id": user_id}
+    content = bus.payload({}, bus.encode("message_status", data))
+    bus.publish_each(unit, [(bus.user_notifications(author_id), content) for author_id in author_ids])
 
 
 def unread_changed(unit: UnitOfWork, user_id: int, chat_id: int, unread_count: int) -> None:

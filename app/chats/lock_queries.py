@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import text
@@ -14,6 +14,13 @@ _LOCK = text("SELECT id, type, last_seq, member_count, members_revision FROM cha
 
 # A statement of its own, in a snapshot taken after the lock was had.
 _ROLE = text("SELECT role FROM chat_members WHERE chat_id = :chat_id AND user_id = :user_id AND left_at IS NULL")
+
+# A deleted chat has no username.
+_STANDING = text("""
+    SELECT CASE WHEN m.left_at IS NULL THEN m.role END, c.username IS NOT NULL,
+      coalesce(m.banned_until > now(), false)
+    FROM chats c LEFT JOIN chat_members m ON m.chat_id = c.id AND m.user_id = :user_id
+    WHERE c.id = :chat_id""")
 
 _STAMP = text("""
     UPDATE chats SET revision = r.revision, updated_at = now(),
@@ -45,6 +52,20 @@ def role(unit: UnitOfWork, chat_id: int, user_id: int) -> str | None:
     """The role of a present member."""
     found: str | None = unit.execute(_ROLE, {"chat_id": chat_id, "user_id": user_id}).scalar_one_or_none()
     return found
+
+
+class Standing(NamedTuple):
+    """How somebody stands to a chat: the role (None for who is not in it), whether all may join, or not that one."""
+
+    role: str | None
+    is_public: bool
+    is_banned: bool
+
+
+def standing(unit: UnitOfWork, chat_id: int, user_id: int) -> Standing | None:
+    """How somebody stands to a chat; None where there is none."""
+    row = unit.execute(_STANDING, {"chat_id": chat_id, "user_id": user_id}).one_or_none()
+    return None if row is None else Standing._make(row)
 
 
 def stamp(unit: UnitOfWork, chat_id: int, members_changed: bool) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from app.chats import events, lock_queries, message
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.infra import jobs
 from app.infra.db import UnitOfWork
 
@@ -31,6 +31,20 @@ def lock_chat(unit: UnitOfWork, chat_id: int, user_id: int) -> LockedChat:
     if row is None or role is None:
         raise NotFound("There is no such chat, or you are not in it.")
     return LockedChat._make((*row, role))
+
+
+def lock_chat_to_join(unit: UnitOfWork, chat_id: int, user_id: int) -> tuple[LockedChat, bool]:
+    """Locks a chat for who is in it or may join, because it is public; tells whether it is the former.
+
+    The role is the one that the caller has or will have. Raises NotFound, or Forbidden for who was removed.
+    """
+    row = lock_queries.lock(unit, chat_id)
+    found = None if row is None else lock_queries.standing(unit, chat_id, user_id)
+    if row is None or found is None or (found.role is None and not found.is_public):
+        raise NotFound("There is no such chat, or it is not public.")
+    if found.role is None and found.is_banned:
+        raise Forbidden("You were removed from this chat: only its owner and admins may bring you back.")
+    return LockedChat._make((*row, found.role or "member")), found.role is not None
 
 
 def next_revision(unit: UnitOfWork, chat: LockedChat, members_changed: bool = False) -> int:

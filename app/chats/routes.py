@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.chats import service
-from app.chats.schemas import Chat, ChatQuery, MarkRead, NewChat, ReadState
-from app.errors import Forbidden, NotFound
+from app.chats.schemas import Chat, ChatChange, ChatQuery, Extent, MarkRead, Mute, NewChat, Pin, ReadState
+from app.errors import Conflict, Forbidden, NotFound, UsernameTaken
 from app.infra.db import UnitOfWork
 from app.web.authentication import Caller
 from app.web.endpoint import Answer, operation
@@ -26,7 +26,7 @@ def list_chats(query: ChatQuery, caller: Caller, unit: UnitOfWork) -> ItemPage[C
 
 
 @blueprint.post("")
-@operation(answers=Chat, status=201, also=(200,), raises=(Forbidden, NotFound))
+@operation(answers=Chat, status=201, also=(200,), raises=(Conflict, Forbidden, NotFound))
 def create_chat(body: NewChat, caller: Caller, unit: UnitOfWork) -> Answer:
     """Create a group or channel, or open a direct chat.
 
@@ -42,6 +42,51 @@ def create_chat(body: NewChat, caller: Caller, unit: UnitOfWork) -> Answer:
 def get_chat(chat_id: int, caller: Caller, unit: UnitOfWork) -> Chat:
     """Get one of your chats."""
     return service.get_chat(unit, caller.user_id, chat_id)
+
+
+@blueprint.put("/<int:chat_id>")
+@operation(answers=Chat, raises=(Conflict, Forbidden, NotFound, UsernameTaken))
+def change_chat(chat_id: int, body: ChatChange, caller: Caller, unit: UnitOfWork) -> Chat:
+    """Change a group or channel: absent fields stay as they are, null clears one.
+
+    For the owner and admins; the username for the owner: with one, everybody may join.
+    """
+    return service.change_chat(unit, caller.user_id, chat_id, body)
+
+
+@blueprint.delete("/<int:chat_id>")
+@operation(raises=(Forbidden, NotFound))
+def delete_chat(chat_id: int, query: Extent, caller: Caller, unit: UnitOfWork) -> None:
+    """Delete a chat.
+
+    A group or channel for all, by its owner. A direct chat is cleared and out of your list until its next message;
+    with `for_everyone`, for both.
+    """
+    service.delete_chat(unit, caller.user_id, chat_id, query.for_everyone)
+
+
+@blueprint.delete("/<int:chat_id>/history")
+@operation(raises=(Forbidden, NotFound))
+def clear_history(chat_id: int, query: Extent, caller: Caller, unit: UnitOfWork) -> None:
+    """Clear the history for yourself; `for_everyone`, in a direct chat, for both.
+
+    What was cleared is gone for good and counts as read.
+    """
+    service.clear_history(unit, caller.user_id, chat_id, query.for_everyone)
+
+
+@blueprint.post("/<int:chat_id>/pin")
+@operation(answers=Chat, raises=(Conflict, NotFound))
+def pin_chat(chat_id: int, body: Pin, caller: Caller, unit: UnitOfWork) -> Chat:
+    """Put a chat at the top of your list, or take it from there."""
+    return service.pin_chat(unit, caller.user_id, chat_id, body.pinned)
+
+
+@blueprint.post("/<int:chat_id>/mute")
+@operation(answers=Chat, raises=(NotFound,))
+def mute_chat(chat_id: int, body: Mute, caller: Caller, unit: UnitOfWork) -> Chat:
+    """Mute a chat, until a moment or for good, or end that."""
+    return service.mute_chat(unit, caller.user_id, chat_id, body.muted, body.until)
 
 
 @blueprint.post("/<int:chat_id>/read")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict
 
+from app.auth.schemas import Username
 from app.chats.message import Message
 from app.infra.times import Timestamp
 from app.users.schemas import User
-from app.web.input import Body, Id, Page, Text
+from app.web.input import Body, Id, Page, Query, Text
 from config import settings
 
 ChatType = Literal["direct", "group", "channel"]
 Role = Literal["owner", "admin", "member"]
+DeliveryStatus = Literal["delivered", "read"]
 ChatName = Annotated[Text, Field(min_length=1, max_length=128, pattern=r"\S")]
+Description = Annotated[Text, Field(max_length=1024)]
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Chat(TypedDict):
@@ -44,6 +51,14 @@ class Chat(TypedDict):
     revision: int
 
 
+class Member(TypedDict):
+    """A person in a chat."""
+
+    user: User
+    role: Role
+    joined_at: Timestamp
+
+
 class ReadState(TypedDict):
     """How far the caller has read a chat."""
 
@@ -64,7 +79,7 @@ class NewChat(Body):
     type: ChatType
     user_id: Id | None = None
     name: ChatName | None = None
-    description: Annotated[Text, Field(max_length=1024)] | None = None
+    description: Description | None = None
     member_ids: list[Id] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -81,6 +96,85 @@ class NewChat(Body):
                 raise ValueError("a group or channel takes member_ids, not user_id")
         if len(self.member_ids) > settings().max_added_members:
             raise ValueError(f"member_ids: at most {settings().max_added_members} at once")
+        return self
+
+
+class ChatChange(Body):
+    """What to change of a chat: absent fields stay, null clears; without a username the chat is private."""
+
+    # Factories, because a default in the documentation would look like what an absent field means.
+    name: ChatName = Field(default_factory=str)
+    description: Description | None = Field(default_factory=lambda: None)
+    username: Username | None = Field(default_factory=lambda: None)
+
+
+class Extent(Query):
+    """Whether it is for the caller alone or, in a direct chat, for both."""
+
+    for_everyone: bool = False
+
+
+class MemberQuery(Page):
+    """Which members to list."""
+
+
+class NewMembers(Body):
+    """Whom to add."""
+
+    user_ids: Annotated[list[Id], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> NewMembers:
+        if len(self.user_ids) > settings().max_added_members:
+            raise ValueError(f"user_ids: at most {settings().max_added_members} at once")
+        return self
+
+
+class RoleChange(Body):
+    """The role that a member is to have."""
+
+    role: Role
+
+
+class Pin(Body):
+    """Whether the chat stands at the top of the list."""
+
+    pinned: bool
+
+
+def _written_as_rfc_3339(value: Any) -> Any:
+    """Keeps numbers and dates out, which would be taken for times as well."""
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a time as 2026-11-22T10:02:00Z")
+    return value
+
+
+def _in_the_future(moment: datetime) -> datetime:
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not a time that a calendar has") from None
+    if moment <= datetime.now(UTC):
+        raise ValueError("must lie in the future")
+    return moment
+
+
+Future = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_written_as_rfc_3339), AfterValidator(_in_the_future)
+]
+"""A time to come (RFC 3339), in UTC."""
+
+
+class Mute(Body):
+    """Whether the chat is muted, and until when; for good without `until`."""
+
+    muted: bool
+    until: Future | None = None
+
+    @model_validator(mode="after")
+    def _until_belongs_to_muted(self) -> Mute:
+        if self.until is not None and not self.muted:
+            raise ValueError("until: only what is muted ends")
         return self
 
 

@@ -17,7 +17,7 @@ from app.commands.checks import redis as redis_checks
 from app.commands.checks.finding import Finding, Level, broken, good
 from app.errors import Unavailable
 from app.infra.db import unit_of_work
-from app.messages import unread, unread_jobs
+from app.messages import status_jobs, unread, unread_jobs
 from config import Settings, settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def run(chosen: argparse.Namespace) -> int:
     console.print(Text(_summary(current), style="dim"))
     if chosen.retry_set_aside:
         with contextlib.suppress(Unavailable):
-            console.print(f"Tried {unread_jobs.retry_set_aside()} chats again that were set aside.")
+            tried = unread_jobs.retry_set_aside() + status_jobs.retry_set_aside()
+            console.print(f"Tried {tried} chats again that were set aside.")
     worst = Level.GOOD
     for finding in _findings(current, chosen.recount):
         console.print(_line(finding))

@@ -6,13 +6,16 @@ attempts the chat is set aside until somebody has looked at it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
+from typing import cast
 
 import structlog
 from prometheus_client import Counter
 from psycopg2.errors import QueryCanceled
 
 from app.errors import Unavailable
+from app.infra import redis as redis_connections
 from app.infra import set_aside
 from app.infra.db import reading, unit_of_work
 
@@ -26,6 +29,25 @@ class Attempts:
         self._job = job
         self._work = work
         self._counter = counter
+
+    def take_marked(self, marks: str, limit: int) -> int:
+        """Takes up to `limit` chats from a set of marked ones and works on them; gives how many were taken.
+
+        Raises RedisError where Redis is away. What a worker takes and does not finish is found by a sweep.
+        """
+        taken = cast(list[bytes], redis_connections.client().spop(marks, limit))
+        chat_ids = sorted({int(member) for member in taken if member.isdigit()})
+        if chat_ids:
+            self.run(chat_ids, count_first=False)
+        return len(taken)
+
+    def take_all_marked(self, marks: str, limit: int, seconds: float) -> bool:
+        """Takes marked chats for so many seconds at most; tells whether none were left."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.take_marked(marks, limit) < limit:
+                return True
+        return False
 
     def run(self, chat_ids: Sequence[int], count_first: bool) -> bool:
         """Works on the chats; tells whether all are done with, those set aside included.

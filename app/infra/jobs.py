@@ -28,6 +28,7 @@ FANOUT_UNREAD = "messages.fan_out_unread"
 SWEEP_UNREAD = "messages.sweep_unread"
 UPDATE_STATUS = "messages.update_status"
 SWEEP_STATUS = "messages.sweep_status"
+TELL_MEMBERS = "chats.tell_members"
 SWEEP_PRESENCE = "presence.sweep"
 KEEP_PARTITIONS = "maintenance.keep_partitions"
 SWEEP_EXPIRED = "maintenance.sweep_expired"
@@ -38,6 +39,7 @@ JOBS: dict[str, str] = {
     SWEEP_UNREAD: "messaging",
     UPDATE_STATUS: "messaging",
     SWEEP_STATUS: "messaging",
+    TELL_MEMBERS: "messaging",
     SWEEP_PRESENCE: "messaging",
     KEEP_PARTITIONS: "maintenance",
     SWEEP_EXPIRED: "maintenance",

@@ -1,4 +1,4 @@
-"""Password hashes: Argon2id, in gevent's thread pool where gevent runs, and never more at once than the processors bear.
+"""Password hashes: Argon2id, in gevent's thread pool where gevent runs, never more at once than processors bear.
 
 A hash takes about 20 ms and 19 MiB: call these with no transaction open.
 """

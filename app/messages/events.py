@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from app.chats.message import Message
 from app.infra import bus
+from app.infra.db import UnitOfWork
 
 
 def new_message_frame(message_json: bytes) -> bytes:
     """The finished frame of a new message, from the JSON that its sender is answered with."""
     return b'{"event":"new_message","data":' + message_json + b"}"
+
+
+def message_deleted_frame(chat_id: int, message_ids: Sequence[int], revision: int) -> bytes:
+    """The finished frame that takes messages away."""
+    data = {"chat_id": chat_id, "message_ids": list(message_ids), "revision": revision}
+    return bus.encode("message_deleted", data)
 
 
 def message_sent(
@@ -18,3 +28,24 @@ def message_sent(
     if except_connection is not None:
         header["except_connection"] = except_connection
     bus.send(bus.chat_messages(chat_id), bus.payload(header, new_message_frame(message_json)))
+
+
+def message_updated(unit: UnitOfWork, members_revision: int, message: Message) -> None:
+    """Tells a chat that a message was edited; it arrives after the message itself."""
+    header: bus.Header = {"members_revision": members_revision, "after_seq": message["seq"]}
+    bus.publish(unit, bus.chat_messages(message["chat_id"]), header, bus.encode("message_updated", message))
+
+
+def message_deleted(
+    unit: UnitOfWork, members_revision: int, chat_id: int, message_id: int, seq: int, revision: int
+) -> None:
+    """Tells a chat that a message is deleted for everyone; it arrives after the message itself."""
+    header: bus.Header = {"members_revision": members_revision, "after_seq": seq}
+    frame = message_deleted_frame(chat_id, [message_id], revision)
+    bus.publish(unit, bus.chat_messages(chat_id), header, frame)
+
+
+def message_deleted_for_one(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int, revision: int) -> None:
+    """Tells the devices of whoever deleted a message for oneself."""
+    frame = message_deleted_frame(chat_id, [message_id], revision)
+    bus.publish(unit, bus.user_notifications(user_id), {}, frame)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from app.chats.message import Message
@@ -29,6 +29,47 @@ class NewMessage(Body):
         if self.text is not None and len(self.text) > settings().max_message_length:
             raise ValueError(f"text: at most {settings().max_message_length} characters")
         return self
+
+
+class EditMessage(Body):
+    """What a message shall say instead."""
+
+    text: Text
+
+    @field_validator("text")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("a message needs text")
+        if len(text) > settings().max_message_length:
+            raise ValueError(f"at most {settings().max_message_length} characters")
+        return text
+
+
+class DeleteQuery(Query):
+    """Whom a message is deleted for."""
+
+    scope: Annotated[Literal["me", "everyone"], Field(alias="for")] = "me"
+
+
+class ForwardMessage(Body):
+    """Where to send a message as well. With `client_id` it gets there once, however often it is sent."""
+
+    chat_ids: Annotated[list[Id], Field(min_length=1, max_length=10, json_schema_extra={"uniqueItems": True})]
+    client_id: UUID | None = None
+
+    @field_validator("chat_ids")
+    @classmethod
+    def _each_once(cls, chat_ids: list[int]) -> list[int]:
+        if len(set(chat_ids)) < len(chat_ids):
+            raise ValueError("each chat once")
+        return chat_ids
+
+
+class Forwarded(TypedDict):
+    """The new messages, in the order of `chat_ids`."""
+
+    items: list[Message]
 
 
 class HistoryQuery(Query):

@@ -3,9 +3,9 @@
 from app.models.base import Base
 from app.models.chats import Chat, ChatMember, UserChatState
 from app.models.jobs import SetAsideJob, SweepMark
-from app.models.messages import Message, MessageDedup, MessageReadReceipt
+from app.models.messages import Message, MessageDedup, MessageReadReceipt, QueuedReceipt
 from app.models.sessions import AttemptCount, OneTimeCode, PendingRegistration, Session
-from app.models.users import AuditEntry, Block, Contact, User
+from app.models.users import AuditEntry, Block, Contact, User, UserName
 
 metadata = Base.metadata
 
@@ -22,10 +22,12 @@ __all__ = [
     "MessageReadReceipt",
     "OneTimeCode",
     "PendingRegistration",
+    "QueuedReceipt",
     "Session",
     "SetAsideJob",
     "SweepMark",
     "User",
     "UserChatState",
+    "UserName",
     "metadata",
 ]

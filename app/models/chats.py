@@ -14,7 +14,10 @@ from app.models.base import Base, BigId, Counter, CreatedAt
 
 
 class Chat(Base):
-    """A direct chat, group or channel. Whoever changes it or who is in it locks this row first."""
+    """A direct chat, group or channel. Whoever changes it or who is in it locks this row first.
+
+    Every message up to `read_seq` has been marked as read, up to `delivered_seq` at least as delivered.
+    """
 
     __tablename__ = "chats"
     __table_args__ = (
@@ -35,19 +38,26 @@ class Chat(Base):
     last_seq: Mapped[Counter]
     last_message_id: Mapped[Counter]
     fanned_out_seq: Mapped[Counter]
+    delivered_seq: Mapped[Counter]
+    read_seq: Mapped[Counter]
     member_count: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     revision: Mapped[Counter]
     members_revision: Mapped[Counter]
+    deleted_at: Mapped[datetime | None]
 
 
 class ChatMember(Base):
-    """A person in a chat; `left_at` is set on leaving, so that others can learn of it by sync."""
+    """A person in a chat; `left_at` is set on leaving, so that the person's devices learn of it by sync.
+
+    `banned_until` is set on removal by others: until then only the owner and admins may bring the person back.
+    """
 
     __tablename__ = "chat_members"
     __table_args__ = (
         CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
         Index("ix_chat_members_user_id", "user_id"),
+        Index("ix_chat_members_staff", "chat_id", "user_id", postgresql_where=text("role <> 'member'")),
     )
 
     chat_id: Mapped[int] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True)

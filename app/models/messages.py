@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Identity, Index
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -63,3 +63,20 @@ class MessageReadReceipt(Base):
     message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     read_at: Mapped[CreatedAt]
+
+
+class QueuedReceipt(Base):
+    """A member's mark that moved over the messages with seq in (after_seq, up_to_seq], until a worker has seen to it.
+
+    Written in the transaction that moves the mark, so that none is lost; never changed.
+    """
+
+    __tablename__ = "receipt_queue"
+
+    chat_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    user_id: Mapped[int]
+    is_read: Mapped[bool]
+    after_seq: Mapped[int]
+    up_to_seq: Mapped[int]
+    moved_at: Mapped[CreatedAt]

@@ -48,7 +48,7 @@ class UserName(Base):
     """A word of a person's names, or the username, as it is searched for: see `app/auth/names.py`."""
 
     __tablename__ = "user_names"
-    __table_args__ = (Index("ix_user_names_user_id", "user_id"),)
+    __table_args__ = (Index("ix_user_names_user_id_word", "user_id", "word"),)
 
     word: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)

@@ -9,10 +9,11 @@ from typing_extensions import TypedDict
 
 from app.chats import socket as chats_socket
 from app.chats.message import Message
-from app.chats.schemas import Chat
+from app.chats.schemas import Chat, DeliveryStatus, Role
 from app.errors import FieldError
 from app.infra.db import reading
 from app.infra.times import Timestamp
+from app.messages import receipt_socket
 from app.messages import socket as messages_socket
 from app.realtime import presence
 from app.web.authentication import require_live_session
@@ -78,6 +79,15 @@ class ReadReceipt(TypedDict):
     read_at: Timestamp
 
 
+class MessageStatus(TypedDict):
+    """What the receiver wrote up to a message has arrived at a member (`user_id`), or was read there."""
+
+    chat_id: int
+    up_to_message_id: int
+    status: DeliveryStatus
+    user_id: int
+
+
 class Typing(TypedDict):
     """A member types, or no more; without a further sign it ends after 10 s."""
 
@@ -92,6 +102,20 @@ class Presence(TypedDict):
     user_id: int
     status: Literal["online", "offline", "away"]
     last_seen_at: Timestamp | None
+
+
+class ChatRemoved(TypedDict):
+    """A chat is out of the user's list."""
+
+    chat_id: int
+
+
+class MemberUpdated(TypedDict):
+    """A person's role in a chat; null for who is gone."""
+
+    chat_id: int
+    user_id: int
+    role: Role | None
 
 
 class Unread(TypedDict):
@@ -114,6 +138,7 @@ def show_presence(context: FrameContext, data: PresenceFrame) -> None:
 
 CLIENT_FRAMES: dict[str, FrameSpec] = {
     **messages_socket.FRAMES,
+    **receipt_socket.FRAMES,
     **chats_socket.FRAMES,
     "presence": FrameSpec(
         PresenceFrame, None, show_presence, "Show yourself as online, away or offline.", action="presence"
@@ -130,9 +155,12 @@ SERVER_EVENTS: dict[str, EventSpec] = {
     "new_message": EventSpec(Message, "A message was sent to one of your chats."),
     "message_updated": EventSpec(Message, "A message was edited."),
     "message_deleted": EventSpec(MessageDeleted, "Messages were deleted, for everyone or by you for yourself."),
+    "message_status": EventSpec(MessageStatus, "Your messages up to one have arrived at a member, or were read there."),
     "read_receipt": EventSpec(ReadReceipt, "A member has read up to a message."),
     "typing": EventSpec(Typing, "A member types, or no more.", droppable=True),
     "presence": EventSpec(Presence, "A person came, went or is away.", droppable=True),
     "unread": EventSpec(Unread, "How many messages of a chat you have not read."),
     "chat_updated": EventSpec(Chat, "A chat of yours is new or has changed."),
+    "chat_removed": EventSpec(ChatRemoved, "A chat is out of your list."),
+    "member_updated": EventSpec(MemberUpdated, "Somebody came to a chat, is gone from it, or has another role."),
 }

@@ -18,7 +18,11 @@ blueprint = Blueprint("users", __name__, url_prefix="/users")
 @blueprint.get("")
 @operation(answers=ItemPage[User], action="searches")
 def find_users(query: UserQuery, caller: Caller, unit: UnitOfWork) -> ItemPage[User]:
-    """Find people by the beginning of their username or name, or by their whole phone number."""
+    """Find people by the beginnings of their names or username, or by their whole phone number.
+
+    Every word must begin a name; case and accents do not count. After `@` only usernames are looked at. Whose username
+    it is exactly comes first, then your contacts, then others.
+    """
     return service.find_users(unit, caller.user_id, query.q, query.limit, query.cursor)
 
 

@@ -13,6 +13,6 @@ __all__ = ["User", "UserQuery"]
 
 
 class UserQuery(Page):
-    """Whom to find: the beginning of a username or name, or a whole phone number."""
+    """Whom to find: beginnings of names, of a username, or a whole phone number."""
 
     q: Annotated[Text, StringConstraints(strip_whitespace=True), Field(min_length=1, max_length=64)]

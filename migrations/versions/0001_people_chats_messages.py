@@ -49,7 +49,7 @@ CREATE TABLE user_names (
   user_id bigint NOT NULL CONSTRAINT fk_user_names_user_id REFERENCES users,
   CONSTRAINT pk_user_names PRIMARY KEY (word, user_id)
 );
-CREATE INDEX ix_user_names_user_id ON user_names (user_id);
+CREATE INDEX ix_user_names_user_id_word ON user_names (user_id, word);
 
 CREATE TABLE contacts (
   user_id bigint NOT NULL CONSTRAINT fk_contacts_user_id REFERENCES users,
@@ -278,9 +278,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "DROP TABLE set_aside_jobs, sweep_marks, receipt_queue, message_read_receipts, message_dedup, messages, user_chat_states,"
-        " chat_members, chats, attempt_counts, one_time_codes, pending_registrations, sessions, audit_log, blocks,"
-        " contacts, user_names, users"
+        "DROP TABLE set_aside_jobs, sweep_marks, receipt_queue, message_read_receipts, message_dedup, messages,"
+        " user_chat_states, chat_members, chats, attempt_counts, one_time_codes, pending_registrations, sessions,"
+        " audit_log, blocks, contacts, user_names, users"
     )
     op.execute("DROP FUNCTION IF EXISTS message_id_now()")
     op.execute("DROP FUNCTION next_message_id(bigint)")

@@ -72,6 +72,11 @@ class Somebody:
             "old_password": PASSWORD,
         }
 
+    def own_message(self) -> int:
+        """The id of a message that the person sent."""
+        sent: int = self.person.send(self.chat_id, "mine")["id"]
+        return sent
+
     def credentials(self) -> dict[str, Any]:
         """Good values for signing in."""
         return {"phone": self.person.phone, "password": PASSWORD}
@@ -123,6 +128,9 @@ def _values(name: str, somebody: Somebody) -> dict[str, Any]:
         "POST /api/auth/refresh": somebody.tokens,
         "POST /api/chats": lambda: {"type": "group", "name": "A group", "user_id": None},
         "POST /api/messages": lambda: {"text": "hello"},
+        "PUT /api/messages/{message_id}": lambda: {"message_id": somebody.own_message(), "text": "hello"},
+        "POST /api/messages/{message_id}/forward": lambda: {"chat_ids": [somebody.chat_id]},
+        "POST /api/chats/{chat_id}/leave": lambda: {"chat_id": somebody.person.group()},
         "GET /api/chats/{chat_id}/messages": lambda: {"after": None, "around": None},
         "GET /api/users": lambda: {"q": "a"},
     }

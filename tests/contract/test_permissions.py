@@ -50,6 +50,11 @@ class World:
         """The person whom a role addresses."""
         return self.peer if role == "blocked" else self.bystander
 
+    def with_bystander(self, body: Any) -> Any:
+        """Sees to it that the person whom most roles address is in the group, and gives the body back."""
+        self.owner.post(f"/chats/{self.group}/members", {"user_ids": [self.bystander.id]})
+        return body
+
     def message(self, role: str) -> int:
         """A message in the chat of a role."""
         teller = self.peer if role == "blocked" else self.owner
@@ -160,6 +165,12 @@ REST = [
     Attempt("POST /api/auth/ws-ticket", _signed_in(200)),
     Attempt("GET /api/users", _signed_in(200), about="?q=a"),
     Attempt("GET /api/users/{user_id}", _signed_in(200)),
+    Attempt("GET /api/users/{user_id}/chats", _signed_in(200)),
+    Attempt("GET /api/contacts", _signed_in(200)),
+    Attempt("POST /api/users/{user_id}/contacts", _signed_in(201)),
+    Attempt("DELETE /api/users/{user_id}/contacts", _signed_in(204)),
+    Attempt("POST /api/users/{user_id}/block", _signed_in(204)),
+    Attempt("DELETE /api/users/{user_id}/block", _signed_in(204)),
     Attempt("GET /api/chats", _signed_in(200)),
     Attempt(
         "POST /api/chats",
@@ -174,6 +185,36 @@ REST = [
         "adding somebody",
     ),
     Attempt("GET /api/chats/{chat_id}", _in_chat(200)),
+    Attempt(
+        "PUT /api/chats/{chat_id}",
+        _in_chat("forbidden", owner=200, blocked="conflict"),
+        lambda _world, _role: {"name": "New"},
+    ),
+    Attempt("DELETE /api/chats/{chat_id}", _in_chat(204, member="forbidden")),
+    Attempt("DELETE /api/chats/{chat_id}", _in_chat(204, member="forbidden"), about="?for_everyone=true"),
+    Attempt("DELETE /api/chats/{chat_id}/history", _in_chat(204)),
+    Attempt("DELETE /api/chats/{chat_id}/history", _in_chat("forbidden", blocked=204), about="?for_everyone=true"),
+    Attempt("POST /api/chats/{chat_id}/pin", _in_chat(200), lambda _world, _role: {"pinned": True}),
+    Attempt("POST /api/chats/{chat_id}/mute", _in_chat(200), lambda _world, _role: {"muted": True}),
+    Attempt("GET /api/chats/{chat_id}/members", _in_chat(200)),
+    Attempt(
+        "POST /api/chats/{chat_id}/members",
+        _in_chat(200, blocked="conflict"),
+        lambda world, role: {"user_ids": [world.other(role).id]},
+    ),
+    Attempt(
+        "PATCH /api/chats/{chat_id}/members/{user_id}",
+        _in_chat("forbidden", owner=200, blocked="conflict"),
+        lambda world, _role: world.with_bystander({"role": "admin"}),
+    ),
+    Attempt(
+        "DELETE /api/chats/{chat_id}/members/{user_id}",
+        _in_chat("forbidden", owner=204, blocked="conflict"),
+        lambda world, _role: world.with_bystander(None),
+    ),
+    # Of several, the owner cannot leave; and the group has no username, so nobody joins it.
+    Attempt("POST /api/chats/{chat_id}/leave", _in_chat(204, owner="owner_must_hand_over", blocked="conflict")),
+    Attempt("POST /api/chats/{chat_id}/join", _in_chat(200)),
     Attempt("GET /api/chats/{chat_id}/messages", _in_chat(200)),
     Attempt("POST /api/chats/{chat_id}/read", _in_chat(200), lambda _world, _role: {}),
     Attempt(
@@ -186,6 +227,32 @@ REST = [
         _in_chat("forbidden", owner=201, blocked="not_found"),
         lambda world, _role: {"chat_id": world.channel, "text": "hello"},
         "in a channel",
+    ),
+    Attempt("GET /api/messages/{message_id}", _in_chat(200)),
+    Attempt(
+        "PUT /api/messages/{message_id}",
+        _in_chat("forbidden", owner=200),
+        lambda _world, _role: {"text": "edited"},
+        "of the owner or the peer",
+    ),
+    Attempt("DELETE /api/messages/{message_id}", _in_chat(204)),
+    Attempt(
+        "DELETE /api/messages/{message_id}",
+        _in_chat(204, member="forbidden"),
+        about="?for=everyone",
+    ),
+    # The owner's message, and in the direct chat that of who blocks.
+    Attempt("GET /api/messages/{message_id}/receipts", _in_chat("forbidden", owner=200)),
+    Attempt(
+        "POST /api/messages/{message_id}/forward",
+        _in_chat(201, blocked="forbidden"),
+        lambda world, role: {"chat_ids": [world.chat(role)]},
+    ),
+    Attempt(
+        "POST /api/messages/{message_id}/forward",
+        _in_chat("forbidden", owner=201, blocked="not_found"),
+        lambda world, _role: {"chat_ids": [world.channel]},
+        "to a channel",
     ),
 ]
 
@@ -210,6 +277,11 @@ FRAMES = [
     ),
     Attempt(
         "read_receipt",
+        _in_chat("ack"),
+        lambda world, role: {"chat_id": world.chat(role), "message_id": world.message(role)},
+    ),
+    Attempt(
+        "delivered",
         _in_chat("ack"),
         lambda world, role: {"chat_id": world.chat(role), "message_id": world.message(role)},
     ),
@@ -256,7 +328,10 @@ def test_a_route_answers_each_caller_as_listed(world: World, attempt: Attempt) -
 def _outcome(world: World, attempt: Attempt, role: str) -> Outcome:
     method, _, template = attempt.route.partition(" /api")
     path = template.format(
-        chat_id=world.chat(role), user_id=world.other(role).id, session_id=world.callers["owner"].session_id
+        chat_id=world.chat(role),
+        user_id=world.other(role).id,
+        session_id=world.callers["owner"].session_id,
+        message_id=world.message(role) if "{message_id}" in template else 0,
     )
     caller = world.callers[role]
     # Without a token the header is left out: requests drops what is None.

@@ -37,11 +37,33 @@ REST_TABLE: dict[str, set[int]] = {
     "GET /api/chats": {200},
     "POST /api/chats": {200, 201},
     "GET /api/chats/{chat_id}": {200},
+    "PUT /api/chats/{chat_id}": {200},
+    "DELETE /api/chats/{chat_id}": {204},
+    "GET /api/chats/{chat_id}/members": {200},
+    "POST /api/chats/{chat_id}/members": {200},
+    "PATCH /api/chats/{chat_id}/members/{user_id}": {200},
+    "DELETE /api/chats/{chat_id}/members/{user_id}": {204},
+    "POST /api/chats/{chat_id}/leave": {204},
+    "POST /api/chats/{chat_id}/join": {200},
+    "POST /api/chats/{chat_id}/pin": {200},
+    "POST /api/chats/{chat_id}/mute": {200},
+    "DELETE /api/chats/{chat_id}/history": {204},
     "GET /api/chats/{chat_id}/messages": {200},
     "POST /api/chats/{chat_id}/read": {200},
     "POST /api/messages": {200, 201},
+    "GET /api/messages/{message_id}": {200},
+    "PUT /api/messages/{message_id}": {200},
+    "DELETE /api/messages/{message_id}": {204},
+    "POST /api/messages/{message_id}/forward": {200, 201},
+    "GET /api/messages/{message_id}/receipts": {200},
     "GET /api/users": {200},
     "GET /api/users/{user_id}": {200},
+    "GET /api/users/{user_id}/chats": {200},
+    "GET /api/contacts": {200},
+    "POST /api/users/{user_id}/contacts": {200, 201},
+    "DELETE /api/users/{user_id}/contacts": {204},
+    "POST /api/users/{user_id}/block": {204},
+    "DELETE /api/users/{user_id}/block": {204},
 }
 
 WITHOUT_TOKEN = {
@@ -88,6 +110,7 @@ FRAMES: dict[str, tuple[set[str], set[str]]] = {
     "message": ({"chat_id"}, {"text", "file_id", "reply_to_id", "client_id"}),
     "typing": ({"chat_id", "is_typing"}, set()),
     "read_receipt": ({"chat_id", "message_id"}, set()),
+    "delivered": ({"chat_id", "message_id"}, set()),
     "presence": ({"status"}, set()),
     "auth": ({"token"}, set()),
     "ping": (set(), set()),
@@ -100,11 +123,16 @@ EVENT_FIELDS: dict[str, set[str]] = {
     "error": {"code", "detail"},
     "pong": set(),
     "new_message": OBJECTS["Message"],
+    "message_updated": OBJECTS["Message"],
+    "message_deleted": {"chat_id", "message_ids", "revision"},
     "typing": {"chat_id", "user_id", "is_typing"},
     "read_receipt": {"chat_id", "user_id", "message_id", "read_at"},
+    "message_status": {"chat_id", "up_to_message_id", "status", "user_id"},
     "presence": {"user_id", "status", "last_seen_at"},
     "unread": {"chat_id", "unread_count"},
     "chat_updated": OBJECTS["Chat"],
+    "chat_removed": {"chat_id"},
+    "member_updated": {"chat_id", "user_id", "role"},
 }
 
 
@@ -210,8 +238,14 @@ def test_the_events_that_come_are_as_the_document_says(people: People) -> None:
         his.next("chat_updated", id=chat_id)
         first = hers.ask("message", {"chat_id": chat_id, "text": "hello"})["data"]
         his.next("new_message", id=first["id"])
+        assert ada.call("PUT", f"/messages/{first['id']}", {"text": "hello!"}).status_code == 200
+        his.next("message_updated", id=first["id"])
+        assert ada.call("DELETE", f"/messages/{ada.send(chat_id, 'oh')['id']}?for=everyone").status_code == 204
+        his.next("message_deleted", chat_id=chat_id)
         his.ask("typing", {"chat_id": chat_id, "is_typing": True})
         hers.next("typing", user_id=bob.id)
+        his.ask("delivered", {"chat_id": chat_id, "message_id": first["id"]})
+        hers.next("message_status", status="delivered")
         his.ask("read_receipt", {"chat_id": chat_id, "message_id": first["id"]})
         hers.next("read_receipt", user_id=bob.id)
         his.frame("ping")
@@ -219,6 +253,11 @@ def test_the_events_that_come_are_as_the_document_says(people: People) -> None:
         ada.direct_chat(bob)
         his.ask("presence", {"status": "away"})
         hers.next("presence", user_id=bob.id, status="away")
+        assert ada.call("PATCH", f"/chats/{chat_id}/members/{bob.id}", {"role": "admin"}).status_code == 200
+        hers.next("member_updated", user_id=bob.id, role="admin")
+        assert ada.call("DELETE", f"/chats/{chat_id}/members/{bob.id}").status_code == 204
+        hers.next("member_updated", user_id=bob.id, role=None)
+        his.next("chat_removed", chat_id=chat_id)
         his.frame("typing", {"chat_id": chat_id}, ref="refused")
         his.frame("nonsense")
         his.quiet()

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.chats import queries as chats
+from app.chats.queries import views as chats
 from app.infra.db import Prepared, UnitOfWork, raw_cursor, reading, unit_of_work
-from app.messages import queries
+from app.messages.queries import changing
+from app.messages.queries import reading as history
 from tests.people import Person
 
 People = Callable[[int], list[Person]]
@@ -74,19 +75,28 @@ def test_a_page_of_history_touches_only_its_rows_in_a_huge_and_in_a_quiet_chat(
     with reading() as unit:
         for chat_id, deep in ((huge, HUGE // 2), (quiet, SMALL // 2)):
             if side == "newer":
-                plan = explain(unit, queries._NEWER, chat_id, ada.id, None, deep, 0, 0, 51)
+                plan = explain(unit, history._NEWER, chat_id, ada.id, None, deep, 0, 0, 51)
             else:
                 seq = 2**62 if side == "newest" else deep
-                plan = explain(unit, queries._OLDER, chat_id, ada.id, None, seq, 0, 0, 51)
+                plan = explain(unit, history._OLDER, chat_id, ada.id, None, seq, 0, 0, 51)
             assert_reads_little(plan, most_rows=51)
+
+
+def test_the_bound_on_parts_never_makes_a_page_read_all_that_lies_before_it(crowded: tuple[Person, int, int]) -> None:
+    ada, huge, _ = crowded
+    with reading() as unit:
+        newest = ada.get(f"/chats/{huge}/messages", limit=1)["items"][0]["id"]
+        plan = explain(unit, history._OLDER, huge, ada.id, None, 2**62, 0, newest - 1, 51)
+        assert_reads_little(plan, most_rows=1000)
 
 
 def test_a_message_by_id_and_a_gap_by_seq_touch_only_their_rows(crowded: tuple[Person, int, int]) -> None:
     ada, huge, _ = crowded
     with reading() as unit:
         newest = ada.get(f"/chats/{huge}/messages", limit=1)["items"][0]["id"]
-        assert_reads_little(explain(unit, queries._BY_ID, newest, ada.id), most_rows=1)
-        assert_reads_little(explain(unit, queries._BY_SEQ, huge, HUGE // 2, HUGE // 2 + 10), most_rows=10)
+        assert_reads_little(explain(unit, history._BY_ID, newest, ada.id), most_rows=1)
+        assert_reads_little(explain(unit, changing._FIND, newest, ada.id), most_rows=1)
+        assert_reads_little(explain(unit, history._BY_SEQ, huge, HUGE // 2, HUGE // 2 + 10), most_rows=10)
 
 
 def test_the_chat_list_touches_the_callers_chats_and_their_last_messages_only(
@@ -101,3 +111,20 @@ def test_the_chat_list_touches_the_callers_chats_and_their_last_messages_only(
     with reading() as unit:
         plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
         assert_reads_little(plan, most_rows=10)
+
+
+def test_the_last_message_before_some_deleted_ones_touches_only_these(crowded: tuple[Person, int, int]) -> None:
+    ada, huge, quiet = crowded
+    with unit_of_work() as unit:
+        unit.execute(
+            text("UPDATE user_chat_states SET counted_seq = :seq WHERE chat_id = ANY (:chats)"),
+            {"seq": HUGE, "chats": [huge, quiet]},
+        )
+        unit.execute(
+            text("UPDATE messages SET deleted_at = now() WHERE chat_id = :chat AND seq > :seq"),
+            {"chat": huge, "seq": HUGE - 20},
+        )
+    assert ada.get(f"/chats/{huge}")["last_message"]["seq"] == HUGE - 20
+    with reading() as unit:
+        plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
+        assert_reads_little(plan, most_rows=25)

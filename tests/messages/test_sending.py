@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -13,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.infra.db import unit_of_work
+from tests.messages.scenes import together
 from tests.people import Person
 
 People = Callable[[int], list[Person]]
@@ -25,18 +24,6 @@ def rows_of(chat_id: int) -> list[Any]:
             {"chat_id": chat_id},
         )
         return list(found)
-
-
-def together(*actions: Callable[[], Any]) -> list[Any]:
-    """Runs the actions at the same moment; their results."""
-    start = threading.Barrier(len(actions))
-
-    def run(action: Callable[[], Any]) -> Any:
-        start.wait()
-        return action()
-
-    with ThreadPoolExecutor(len(actions)) as pool:
-        return list(pool.map(run, actions))
 
 
 def test_one_client_id_sent_from_8_threads_makes_one_message(people: People) -> None:

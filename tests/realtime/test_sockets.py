@@ -273,9 +273,10 @@ def _texts_until_the_end(socket: Socket) -> Iterator[str]:
     """The texts of messages that arrive whole, until the server closes or only cuts the line."""
     with contextlib.suppress(websocket.WebSocketException, OSError):
         while (frame := socket.socket.recv_frame()).opcode != websocket.ABNF.OPCODE_CLOSE:
-            event = json.loads(frame.data) if frame.opcode == websocket.ABNF.OPCODE_TEXT else {"event": "ping"}
-            if event["event"] == "new_message":
-                yield event["data"]["text"]
+            if frame.opcode == websocket.ABNF.OPCODE_TEXT:
+                event: dict[str, Any] = json.loads(frame.data)
+                if event["event"] == "new_message":
+                    yield event["data"]["text"]
 
 
 def test_typing_reaches_the_others_and_a_channel_refuses_it(people: People) -> None:

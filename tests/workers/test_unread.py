@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import orjson
 import pytest
 
-from app.chats import queries as chat_queries
+from app.chats.queries import reads as chat_queries
 from app.infra import bus, presence
 from app.infra.db import unit_of_work
 from app.infra.redis import client

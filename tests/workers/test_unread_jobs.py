@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.errors import Unavailable
+from app.infra import attempts as attempted
 from app.infra import jobs, set_aside, sweeps
 from app.infra.db import reading, unit_of_work
 from app.infra.redis import client
@@ -159,7 +160,6 @@ def test_a_chat_that_ends_the_worker_is_known_by_the_next_sweep(monkeypatch: pyt
 
     for attempt in (1, 2, 3):
         with monkeypatch.context() as patch:
-            patch.setattr(unread, "fan_out", crash)
             patch.setattr(unread, "fan_out_all", crash)
             with pytest.raises(Killed):
                 unread_jobs.sweep()
@@ -186,7 +186,7 @@ def test_a_database_that_is_away_postpones_all(monkeypatch: pytest.MonkeyPatch) 
         raise Unavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(unread_jobs, "unit_of_work", away)
+        patch.setattr(attempted, "unit_of_work", away)
         patch.setattr(unread, "fan_out_all", away)
         with pytest.raises(Unavailable):
             unread_jobs.take_dirty(100)

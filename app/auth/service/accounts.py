@@ -9,10 +9,13 @@ from pydantic import ValidationError
 from app.auth.profile import User, present_users
 from app.auth.queries import accounts
 from app.auth.schemas import NewUser, ProfileChange, Register
+from app.auth.service.names import index_names
 from app.errors import Conflict, NotFound, UsernameTaken
 from app.infra.db import UnitOfWork
 from app.infra.passwords import hash_password
 from app.web.input import refusal
+
+_NAMES = {"first_name", "last_name", "username"}
 
 
 def get_profile(unit: UnitOfWork, user_id: int) -> User:
@@ -31,6 +34,8 @@ def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> Use
             changes[name] = changes[name] or None
     if changes and not accounts.change_profile(unit, user_id, changes):
         raise UsernameTaken
+    if _NAMES & changes.keys():
+        index_names(unit, [user_id])
     return get_profile(unit, user_id)
 
 
@@ -71,4 +76,5 @@ def create_users(unit: UnitOfWork, rows: Sequence[NewUser], password_hash: str) 
     missing = [row.username for row in rows if row.phone not in ids]
     if missing:
         raise Conflict(f"These usernames are taken: {', '.join(str(name) for name in missing[:10])}.")
+    index_names(unit, sorted(ids.values()))
     return [ids[phone] for phone in phones]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.auth.queries import accounts
 from app.auth.schemas import Client, CodeSent, Register, SignedIn
 from app.auth.service import codes, sessions
+from app.auth.service.names import index_names
 from app.auth.service.outcomes import Outcome
 from app.errors import InvalidCode, UsernameTaken
 from app.infra import sms
@@ -54,6 +55,7 @@ def verify(unit: UnitOfWork, phone: str, code: str, client: Client) -> Outcome[S
         return InvalidCode()
     account = accounts.open_account(unit, phone)
     if account is not None:
+        index_names(unit, [account.user_id])
         return sessions.open_session(unit, account, client)
     if accounts.has_registration(unit, phone) and not accounts.has_account(unit, phone):
         return UsernameTaken()

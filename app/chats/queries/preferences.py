@@ -1,0 +1,66 @@
+"""What each member sets for oneself: pinned, muted, cleared, hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+
+from app.infra.db import UnitOfWork
+
+# Pins of one person wait for each other, so that their number is exact.
+_LOCK_PERSON = text("SELECT 1 FROM users WHERE id = :user_id FOR NO KEY UPDATE")
+
+_COUNT_PINNED = text("""
+    SELECT count(*) FROM user_chat_states s
+    JOIN chat_members m ON m.chat_id = s.chat_id AND m.user_id = s.user_id AND m.left_at IS NULL
+    WHERE s.user_id = :user_id AND s.is_pinned AND s.chat_id <> :chat_id""")
+
+_PIN = text("""
+    UPDATE user_chat_states SET is_pinned = :pinned, revision = next_message_id(revision)
+    WHERE user_id = :user_id AND chat_id = :chat_id AND is_pinned <> :pinned""")
+
+_MUTE = text("""
+    UPDATE user_chat_states SET is_muted = :muted, muted_until = :until, revision = next_message_id(revision)
+    WHERE user_id = :user_id AND chat_id = :chat_id
+      AND (is_muted, muted_until) IS DISTINCT FROM (:muted, CAST(:until AS timestamptz))""")
+
+_LOCK_STATES = text("""
+    SELECT 1 FROM user_chat_states WHERE chat_id = :chat_id AND user_id = ANY (CAST(:user_ids AS bigint[]))
+    ORDER BY user_id FOR NO KEY UPDATE""")
+
+# What is cleared is read. With the state locked before, this statement sees all messages that are counted in it. A
+# chat that is in the list, if only because of its messages, stays there unless it is to be hidden.
+_CLEAR = text("""
+    UPDATE user_chat_states s SET unread_count = 0, counted_seq = c.last_seq, last_read_seq = c.last_seq,
+      last_read_message_id = c.last_message_id, last_delivered_seq = c.last_seq, cleared_seq = c.last_seq,
+      hidden = :hides OR (s.hidden AND c.last_seq <= s.cleared_seq), is_pinned = s.is_pinned AND NOT :hides,
+      revision = next_message_id(s.revision)
+    FROM chats c
+    WHERE c.id = :chat_id AND s.chat_id = :chat_id AND s.user_id = ANY (CAST(:user_ids AS bigint[]))""")
+
+
+def count_other_pinned(unit: UnitOfWork, user_id: int, chat_id: int) -> int:
+    """How many other chats the person has pinned; no pin of theirs comes in between until the transaction ends."""
+    unit.execute(_LOCK_PERSON, {"user_id": user_id})
+    count: int = unit.execute(_COUNT_PINNED, {"user_id": user_id, "chat_id": chat_id}).scalar_one()
+    return count
+
+
+def pin(unit: UnitOfWork, user_id: int, chat_id: int, pinned: bool) -> bool:
+    """Pins or unpins a chat; whether that changed anything."""
+    return bool(unit.execute(_PIN, {"user_id": user_id, "chat_id": chat_id, "pinned": pinned}).rowcount)
+
+
+def mute(unit: UnitOfWork, user_id: int, chat_id: int, muted: bool, until: datetime | None) -> bool:
+    """Mutes a chat, until a moment or for good, or ends that; whether it changed anything."""
+    parameters = {"user_id": user_id, "chat_id": chat_id, "muted": muted, "until": until}
+    return bool(unit.execute(_MUTE, parameters).rowcount)
+
+
+def clear(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], hides: bool) -> None:
+    """Clears the history of members up to now and, where `hides`, takes the chat out of their lists."""
+    parameters = {"chat_id": chat_id, "user_ids": list(user_ids)}
+    unit.execute(_LOCK_STATES, parameters)
+    unit.execute(_CLEAR, {**parameters, "hides": hides})

@@ -1,0 +1,59 @@
+"""What each member sets for oneself: pinned, muted, cleared, out of the list."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.chats import events
+from app.chats.queries import members
+from app.chats.queries import preferences as queries
+from app.chats.schemas import Chat
+from app.chats.service.membership import membership
+from app.chats.service.telling import tell
+from app.chats.service.views import get_chat
+from app.errors import Conflict, Forbidden
+from app.infra.db import UnitOfWork
+from config import settings
+
+
+def pin_chat(unit: UnitOfWork, user_id: int, chat_id: int, pinned: bool) -> Chat:
+    """Puts a chat at the top of the caller's list, or takes it from there; raises NotFound or Conflict (too many)."""
+    membership(unit, chat_id, user_id)
+    if pinned and queries.count_other_pinned(unit, user_id, chat_id) >= settings().max_pinned_chats:
+        raise Conflict(f"At most {settings().max_pinned_chats} chats can be pinned.")
+    return _own_change(unit, user_id, chat_id, queries.pin(unit, user_id, chat_id, pinned))
+
+
+def mute_chat(unit: UnitOfWork, user_id: int, chat_id: int, muted: bool, until: datetime | None) -> Chat:
+    """Mutes a chat for the caller, until a moment or for good, or ends that; raises NotFound."""
+    membership(unit, chat_id, user_id)
+    return _own_change(unit, user_id, chat_id, queries.mute(unit, user_id, chat_id, muted, until))
+
+
+def _own_change(unit: UnitOfWork, user_id: int, chat_id: int, is_new: bool) -> Chat:
+    chat = get_chat(unit, user_id, chat_id)
+    if is_new:
+        events.chat_updated(unit, [(user_id, chat)])
+    return chat
+
+
+def clear_history(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> None:
+    """Removes all messages up to now for the caller or, in a direct chat, for both; raises NotFound or Forbidden."""
+    chat_type = membership(unit, chat_id, user_id).chat_type
+    if for_everyone and chat_type != "direct":
+        raise Forbidden("Only the history of a direct chat can be cleared for everyone.")
+    people = _people(unit, user_id, chat_id, for_everyone)
+    queries.clear(unit, chat_id, people, hides=False)
+    tell(unit, chat_id, people)
+
+
+def remove_direct_chat(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> None:
+    """Clears a direct chat and takes it out of the caller's list, or of both; it is back with the next message."""
+    people = _people(unit, user_id, chat_id, for_everyone)
+    queries.clear(unit, chat_id, people, hides=True)
+    events.chat_removed(unit, chat_id, people)
+
+
+def _people(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> list[int]:
+    """Whose own things of a direct chat change."""
+    return members.ids(unit, chat_id, 0, 2) if for_everyone else [user_id]

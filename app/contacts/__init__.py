@@ -1,0 +1,1 @@
+"""Whom people know, and whom they block."""

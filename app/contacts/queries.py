@@ -1,0 +1,82 @@
+"""Every SQL statement about contacts and blocks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from app.auth.profile import ProfileRow, profile_columns
+from app.infra.db import UnitOfWork
+
+# Of longer names the first letters decide, so that a cursor, which holds them, stays short.
+_SORT_NAME = "left(u.sort_name, 64)"
+
+_LIST = text(f"""
+    SELECT {profile_columns("u", ":user_id")}, {_SORT_NAME} AS sort_name
+    FROM contacts c JOIN users u ON u.id = c.contact_id
+    WHERE c.user_id = :user_id AND u.deleted_at IS NULL AND ({_SORT_NAME}, u.id) > (:name, :after_id)
+    ORDER BY sort_name, u.id
+    LIMIT :limit""")
+
+_ADD = text("INSERT INTO contacts (user_id, contact_id) VALUES (:user_id, :other_id) ON CONFLICT DO NOTHING")
+_REMOVE = text("DELETE FROM contacts WHERE user_id = :user_id AND contact_id = :other_id")
+_BLOCK = text("INSERT INTO blocks (user_id, blocked_id) VALUES (:user_id, :other_id) ON CONFLICT DO NOTHING")
+_UNBLOCK = text("DELETE FROM blocks WHERE user_id = :user_id AND blocked_id = :other_id")
+
+# Changes of what a person shows are told under this lock, so that the one told last is the one that holds.
+_LOCK_PRESENCE = text("SELECT last_seen_at FROM users WHERE id = :user_id FOR NO KEY UPDATE")
+
+# Whom presence_audience of app/realtime tells when a person comes and goes, blocks aside.
+_FOLLOWS_PRESENCE = text("""
+    SELECT EXISTS (SELECT FROM contacts WHERE user_id = :viewer_id AND contact_id = :user_id)
+        OR EXISTS (SELECT FROM chats WHERE direct_key = :direct_key)""")
+
+
+class ContactPosition(NamedTuple):
+    """Where a page of contacts begins: after the one with these values."""
+
+    name: str
+    user_id: int
+
+
+def list_contacts(
+    unit: UnitOfWork, user_id: int, after: ContactPosition, limit: int
+) -> list[tuple[ProfileRow, ContactPosition]]:
+    """A person's contacts by name past a position, without erased ones."""
+    parameters = {"user_id": user_id, "name": after.name, "after_id": after.user_id, "limit": limit}
+    return [(ProfileRow._make(row[:-1]), ContactPosition(row[-1], row[0])) for row in unit.execute(_LIST, parameters)]
+
+
+def add_contact(unit: UnitOfWork, user_id: int, other_id: int) -> bool:
+    """Adds a contact; False where it was there."""
+    return unit.execute(_ADD, {"user_id": user_id, "other_id": other_id}).rowcount > 0
+
+
+def remove_contact(unit: UnitOfWork, user_id: int, other_id: int) -> None:
+    """Removes a contact."""
+    unit.execute(_REMOVE, {"user_id": user_id, "other_id": other_id})
+
+
+def block(unit: UnitOfWork, user_id: int, other_id: int) -> bool:
+    """Blocks a person; False where it was so."""
+    return unit.execute(_BLOCK, {"user_id": user_id, "other_id": other_id}).rowcount > 0
+
+
+def unblock(unit: UnitOfWork, user_id: int, other_id: int) -> bool:
+    """Ends a block; False where there was none."""
+    return unit.execute(_UNBLOCK, {"user_id": user_id, "other_id": other_id}).rowcount > 0
+
+
+def lock_presence(unit: UnitOfWork, user_id: int) -> datetime | None:
+    """When a person was seen last (UTC); what the person shows is told by nobody else until the transaction ends."""
+    last_seen: datetime | None = unit.execute(_LOCK_PRESENCE, {"user_id": user_id}).scalar_one()
+    return last_seen
+
+
+def follows_presence(unit: UnitOfWork, viewer_id: int, user_id: int) -> bool:
+    """Whether the viewer is told when a person comes and goes, unless blocked."""
+    direct_key = f"{min(user_id, viewer_id)}:{max(user_id, viewer_id)}"
+    parameters = {"user_id": user_id, "viewer_id": viewer_id, "direct_key": direct_key}
+    return bool(unit.execute(_FOLLOWS_PRESENCE, parameters).scalar_one())

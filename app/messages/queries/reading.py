@@ -1,0 +1,101 @@
+"""SQL of reading: pages of history, and a chat's messages by seq."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from app.chats.message import COLUMN_COUNT, columns
+from app.infra.db import Prepared, UnitOfWork
+
+Row = tuple[Any, ...]
+
+# A member's page of history, by seq: ids and seqs of a chat grow together, and only the index (chat_id, seq) gives this
+# order, so that neither a quiet nor a huge chat is searched in another one. The bound on id only leaves older parts of
+# the table out (with one on both sides the planner takes the range for small and reads all of it by the primary key),
+# and with it a window of seqs: the part where the bound lies, and in a hypertable every older one, would be read
+# message by message for ids past it. The outer joins leave a row of nulls where a member's page is empty, and none
+# where the caller is no member.
+_PAGE = """
+    SELECT {columns}, c.last_seq, COALESCE($4, a.seq + $5)
+    FROM chat_members m
+    JOIN chats c ON c.id = m.chat_id
+    JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
+    LEFT JOIN LATERAL (SELECT seq FROM messages WHERE id = $3 AND chat_id = m.chat_id OFFSET 0) a ON true
+    LEFT JOIN LATERAL (
+      SELECT * FROM messages x
+      WHERE x.chat_id = m.chat_id AND x.seq {side} COALESCE($4, a.seq + $5) AND x.id > $6
+        AND x.seq > CASE WHEN $6 > 0 THEN LEAST(COALESCE($4, a.seq + $5), c.last_seq + 1) - 1000 ELSE 0 END
+        AND x.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND NOT coalesce($2 = ANY (x.deleted_for_users), false)
+        AND x.deleted_at IS NULL
+      ORDER BY x.seq {order} LIMIT $7) x ON true
+    WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL
+    ORDER BY x.seq {order}"""
+_PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "integer")
+_OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side="<", order="DESC"))
+_NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side=">", order="ASC"))
+
+
+class Place(NamedTuple):
+    """Where a page begins, itself left out: at a message's id, moved by `shift` seqs, or at a seq."""
+
+    message_id: int | None
+    seq: int | None
+    shift: int = 0
+
+
+class Page(NamedTuple):
+    """Rows of messages, the chat's last seq, and the seq where the page began (None: no such message in the chat)."""
+
+    rows: list[Row]
+    last_seq: int
+    place_seq: int | None
+
+
+def older(unit: UnitOfWork, user_id: int, chat_id: int, before: Place, least_id: int, limit: int) -> Page | None:
+    """Messages before a place with an id past `least_id`, newest first; None where the caller is not a member."""
+    return _page(_OLDER.rows(unit.connection, chat_id, user_id, *before, least_id, limit))
+
+
+def newer(unit: UnitOfWork, user_id: int, chat_id: int, after: Place, limit: int) -> Page | None:
+    """Messages after a place, oldest first; None where the caller is not a member."""
+    return _page(_NEWER.rows(unit.connection, chat_id, user_id, *after, 0, limit))
+
+
+def _page(found: list[Row]) -> Page | None:
+    if not found:
+        return None
+    last_seq, place_seq = found[0][COLUMN_COUNT:]
+    return Page([row for row in found if row[0] is not None], last_seq, place_seq)
+
+
+_BY_ID = Prepared(
+    "message_by_id",
+    ("bigint", "bigint"),
+    f"""
+    SELECT {columns("x")} FROM messages x
+    CROSS JOIN LATERAL (
+      SELECT FROM chat_members m WHERE m.chat_id = x.chat_id AND m.user_id = $2 AND m.left_at IS NULL LIMIT 1) m
+    WHERE x.id = $1""",
+)
+
+_BY_SEQ = Prepared(
+    "messages_by_seq",
+    ("bigint", "bigint", "bigint"),
+    f"SELECT {columns('x')} FROM messages x WHERE x.chat_id = $1 AND x.seq > $2 AND x.seq <= $3 ORDER BY x.seq",
+)
+
+
+def by_id(unit: UnitOfWork, user_id: int, message_id: int) -> Row | None:
+    """A message of a chat that the person is in."""
+    return _BY_ID.row(unit.connection, message_id, user_id)
+
+
+def id_at(unit: UnitOfWork, chat_id: int, seq: int) -> int:
+    """The id of a chat's message; 0 where it is gone."""
+    rows = by_seq(unit, chat_id, seq - 1, seq)
+    return int(rows[0][0]) if rows else 0
+
+
+def by_seq(unit: UnitOfWork, chat_id: int, after: int, up_to: int) -> list[Row]:
+    """A chat's messages with seq in (after, up_to], oldest first."""
+    return _BY_SEQ.rows(unit.connection, chat_id, after, up_to)

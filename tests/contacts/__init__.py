@@ -1,0 +1,1 @@
+"""Contacts, blocks, and what two people share."""

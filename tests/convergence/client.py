@@ -1,0 +1,222 @@
+"""A client as its author would write it from docs/events.md: what it keeps, from events, answers and GET /api/sync."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from app.infra import presence
+from tests.people import Person, Socket
+from tests.processes import eventually
+
+# Pages are small, so that histories take several.
+_PAGE = 5
+_RANK = {"sent": 0, "delivered": 1, "read": 2}
+
+
+class Client:
+    """One person's only device. `messages` holds what is visible by chat and id; `gone` the ids of deleted ones."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.chats: dict[int, dict[str, Any]] = {}
+        self.messages: dict[int, dict[int, dict[str, Any]]] = {}
+        self.gone: set[int] = set()
+        self.cursor: str | None = None
+        self.socket: Socket | None = None
+        self._handled = 0
+        self.sync()
+
+    # --- being there or not ---
+
+    def connect(self, url: str) -> None:
+        """Opens a socket, then catches up: in this order nothing falls in between."""
+        assert self.socket is None
+        self.socket = self.person.socket(url)
+        self._handled = 0
+        # Who is told unread counts is asked of presence, which begins a moment after the greeting.
+        eventually(lambda: self.person.id in presence.online([self.person.id]), message="presence did not begin")
+        self.absorb()
+
+    def disconnect(self) -> None:
+        """Drops the socket, and with it what has not been read from it."""
+        if self.socket is not None:
+            self.socket.socket.shutdown()
+            self.socket = None
+            eventually(lambda: not presence.online([self.person.id]), message="presence did not end")
+
+    def sync(self) -> None:
+        """Everything past the cursor, page by page."""
+        has_more = True
+        while has_more:
+            page = self.person.get("/sync", **({} if self.cursor is None else {"cursor": self.cursor}))
+            for chat_id in page["removed_chat_ids"]:
+                self._forget(chat_id)
+            for chat in page["chats"]:
+                self.keep_chat(chat)
+            for message in page["messages"]:
+                self.keep_message(message)
+            self.cursor, has_more = page["next_cursor"], page["has_more"]
+
+    def absorb(self) -> None:
+        """Handles every event that has come."""
+        if self.socket is None:
+            return
+        self.socket.quiet()
+        self._handle_read()
+
+    def ask(self, kind: str, data: dict[str, Any]) -> dict[str, Any] | None:
+        """A frame's `ack`, None where it is refused; what came before it is handled first."""
+        assert self.socket is not None
+        answer = self.socket.ask(kind, data)
+        self._handle_read()
+        if answer["event"] == "error":
+            assert answer["data"]["code"] != "internal_error", answer
+            return None
+        return {name: value for name, value in answer["data"].items() if name != "ref"}
+
+    def call(self, method: str, path: str, body: Any = None) -> requests.Response | None:
+        """A request; None where it is refused, which is right for who does not know yet what has changed."""
+        answer = self.person.call(method, path, body)
+        assert answer.status_code in (200, 201, 204, 403, 404, 409), answer.text
+        return answer if answer.status_code < 300 else None
+
+    # --- what answers and pages tell ---
+
+    def keep_chat(self, chat: dict[str, Any]) -> None:
+        """Keeps the newer version of a chat; of one that is new here the messages come from its history."""
+        chat_id = chat["id"]
+        known = self.chats.get(chat_id)
+        if known is None:
+            history = self.history(chat_id)
+            if history is None:
+                return
+            self.messages[chat_id] = {}
+            self.chats[chat_id] = dict(chat)
+            for message in history:
+                self.keep_message(message)
+        elif chat["revision"] >= known["revision"]:
+            self.chats[chat_id] = dict(chat)
+        else:
+            return
+        # Nothing is left of a chat without a last message: its history was cleared.
+        if chat["last_message"] is None:
+            self._drop_up_to(chat_id, chat["last_seq"])
+
+    def keep_message(self, message: dict[str, Any]) -> None:
+        """Keeps the newer version of a message; what is deleted stays so."""
+        chat_id, message_id = message["chat_id"], message["id"]
+        if chat_id not in self.chats:
+            return
+        if message["deleted"]:
+            self.drop_message(chat_id, message_id)
+        elif message_id not in self.gone:
+            held = self.messages[chat_id].get(message_id)
+            if held is None or message["revision"] >= held["revision"]:
+                self.messages[chat_id][message_id] = dict(message)
+            self.chats[chat_id]["last_seq"] = max(self.chats[chat_id]["last_seq"], message["seq"])
+
+    def drop_message(self, chat_id: int, message_id: int) -> None:
+        """Takes a message away for good."""
+        self.gone.add(message_id)
+        self.messages.get(chat_id, {}).pop(message_id, None)
+
+    def keep_read(self, chat_id: int, state: dict[str, Any]) -> None:
+        """What an answer to reading says."""
+        if chat_id in self.chats:
+            self.chats[chat_id]["unread_count"] = state["unread_count"]
+            self._keep_mark(chat_id, state["last_read_message_id"])
+
+    def reload(self, chat_id: int) -> None:
+        """Drops what is held of a chat whose history this device has cleared, and reads what is left."""
+        history = self.history(chat_id)
+        if history is not None and chat_id in self.chats:
+            self.messages[chat_id] = {}
+            for message in history:
+                self.keep_message(message)
+
+    def forget_own(self, chat_id: int) -> None:
+        """This device left or deleted the chat."""
+        self._forget(chat_id)
+
+    def history(self, chat_id: int) -> list[dict[str, Any]] | None:
+        """All pages of a chat's history; None for who is not in it."""
+        items: list[dict[str, Any]] = []
+        query = f"limit={_PAGE}"
+        while True:
+            answer = self.person.call("GET", f"/chats/{chat_id}/messages?{query}")
+            if answer.status_code == 404:
+                return None
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            items += page["items"]
+            if not page["has_more_before"]:
+                return items
+            query = f"limit={_PAGE}&before={page['items'][-1]['id']}"
+
+    def _forget(self, chat_id: int) -> None:
+        self.chats.pop(chat_id, None)
+        self.messages.pop(chat_id, None)
+
+    def _drop_up_to(self, chat_id: int, seq: int) -> None:
+        held = self.messages[chat_id]
+        self.messages[chat_id] = {key: message for key, message in held.items() if message["seq"] > seq}
+
+    def _keep_mark(self, chat_id: int, message_id: int | None) -> None:
+        chat = self.chats[chat_id]
+        if message_id is not None and message_id > (chat["last_read_message_id"] or 0):
+            chat["last_read_message_id"] = message_id
+            if (read := self.messages[chat_id].get(message_id)) is not None:
+                chat["last_read_seq"] = read["seq"]
+
+    # --- what events tell ---
+
+    def _handle_read(self) -> None:
+        while self.socket is not None and self._handled < len(self.socket.events):
+            event = self.socket.events[self._handled]
+            self._handled += 1
+            handler = getattr(self, f"_on_{event['event']}", None)
+            if handler is not None:
+                handler(event["data"])
+
+    def _on_hello(self, _: dict[str, Any]) -> None:
+        self.sync()
+
+    def _on_new_message(self, message: dict[str, Any]) -> None:
+        if message["chat_id"] not in self.chats:
+            answer = self.person.call("GET", f"/chats/{message['chat_id']}")
+            if answer.status_code == 200:
+                self.keep_chat(answer.json())
+        self.keep_message(message)
+
+    def _on_message_updated(self, message: dict[str, Any]) -> None:
+        # Unknown is only what was deleted or cleared here.
+        if message["id"] in self.messages.get(message["chat_id"], {}):
+            self.keep_message(message)
+
+    def _on_message_deleted(self, data: dict[str, Any]) -> None:
+        for message_id in data["message_ids"]:
+            self.drop_message(data["chat_id"], message_id)
+
+    def _on_message_status(self, data: dict[str, Any]) -> None:
+        for message in self.messages.get(data["chat_id"], {}).values():
+            is_meant = message["sender_id"] == self.person.id and message["id"] <= data["up_to_message_id"]
+            if is_meant and _RANK[message["status"]] < _RANK[data["status"]]:
+                message["status"] = data["status"]
+
+    def _on_read_receipt(self, data: dict[str, Any]) -> None:
+        if data["user_id"] == self.person.id and data["chat_id"] in self.chats:
+            self._keep_mark(data["chat_id"], data["message_id"])
+
+    def _on_unread(self, data: dict[str, Any]) -> None:
+        if data["chat_id"] in self.chats:
+            self.chats[data["chat_id"]]["unread_count"] = data["unread_count"]
+
+    def _on_chat_updated(self, chat: dict[str, Any]) -> None:
+        is_opened_by_other = chat["type"] == "direct" and chat["last_seq"] == 0 and chat["created_by"] != self.person.id
+        if chat["id"] in self.chats or not is_opened_by_other:
+            self.keep_chat(chat)
+
+    def _on_chat_removed(self, data: dict[str, Any]) -> None:
+        self._forget(data["chat_id"])

@@ -1,0 +1,130 @@
+"""`message_status` reaches the devices of those who wrote the messages, at any process, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests import factories
+from tests.people import Person, Socket
+from tests.processes import Api, Worker, eventually
+
+People = Callable[[int], list[Person]]
+
+
+def told(socket: Socket) -> list[dict[str, Any]]:
+    """The statuses that a socket was told until now."""
+    socket.quiet()
+    return [event["data"] for event in socket.events if event["event"] == "message_status"]
+
+
+def deliver(socket: Socket, chat_id: int, message_id: int) -> None:
+    """The frame `delivered`, which must be acknowledged."""
+    answer = socket.ask("delivered", {"chat_id": chat_id, "message_id": message_id})
+    assert answer["event"] == "ack", answer
+    assert answer["data"].keys() == {"ref"}
+
+
+def test_the_senders_devices_are_told_at_every_process_and_the_receivers_are_not(
+    people: People, second_api: Api
+) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    with ada.socket() as here, ada.socket(second_api.url) as there, bob.socket(second_api.url) as his:
+        sent = [ada.send(chat_id, text)["id"] for text in ("one", "two")]
+        deliver(his, chat_id, sent[1])
+        expected = {"chat_id": chat_id, "up_to_message_id": sent[1], "status": "delivered", "user_id": bob.id}
+        assert here.next("message_status") == there.next("message_status") == expected
+        his.ask("read_receipt", {"chat_id": chat_id, "message_id": sent[1]})
+        assert here.next("message_status") == there.next("message_status") == expected | {"status": "read"}
+        assert told(his) == []
+
+
+def test_reading_over_rest_tells_the_sender_too(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    with ada.socket() as hers:
+        sent = ada.send(chat_id, "hello")["id"]
+        bob.post(f"/chats/{chat_id}/read")
+        assert hers.next("message_status") == {
+            "chat_id": chat_id,
+            "up_to_message_id": sent,
+            "status": "read",
+            "user_id": bob.id,
+        }
+
+
+def test_a_sign_that_moves_nothing_tells_nobody(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    with ada.socket() as hers, bob.socket() as his:
+        first, second = (ada.send(chat_id, text)["id"] for text in ("one", "two"))
+        for message_id in (second, second, first):
+            deliver(his, chat_id, message_id)
+        his.ask("read_receipt", {"chat_id": chat_id, "message_id": second})
+        deliver(his, chat_id, second)
+        hers.next("message_status", status="read")
+        assert [data["status"] for data in told(hers)] == ["delivered", "read"]
+
+
+def test_in_a_group_only_the_authors_of_what_was_new_are_told(people: People) -> None:
+    ada, bob, eve, dan = people(4)
+    chat_id = ada.group(bob, eve, dan)
+    with ada.socket() as adas, bob.socket() as bobs, eve.socket() as eves, dan.socket() as dans:
+        first = ada.send(chat_id, "from ada")["id"]
+        deliver(dans, chat_id, first)
+        second = bob.send(chat_id, "from bob")["id"]
+        dan.send(chat_id, "from dan himself")
+        deliver(dans, chat_id, second)
+        bobs.next("message_status", user_id=dan.id, up_to_message_id=second)
+        adas.next("message_status", user_id=dan.id, up_to_message_id=first)
+        assert [data["up_to_message_id"] for data in told(adas)] == [first]
+        assert [data["up_to_message_id"] for data in told(bobs)] == [second]
+        assert told(eves) == told(dans) == []
+
+
+def test_an_author_who_has_left_is_told_nothing_more(people: People) -> None:
+    ada, bob, eve = people(3)
+    chat_id = ada.group(bob, eve)
+    with bob.socket() as bobs, ada.socket() as adas, eve.socket() as eves:
+        bob.send(chat_id, "before I go")
+        newest = ada.send(chat_id, "stay")["id"]
+        factories.run(
+            "UPDATE chat_members SET left_at = now() WHERE chat_id = :c AND user_id = :u", c=chat_id, u=bob.id
+        )
+        deliver(eves, chat_id, newest)
+        adas.next("message_status", user_id=eve.id)
+        assert told(bobs) == []
+
+
+def test_channels_and_groups_of_more_than_two_hundred_tell_nobody(people: People) -> None:
+    ada, bob = people(2)
+    channel = ada.post("/chats", {"type": "channel", "name": "News", "member_ids": [bob.id]})["id"]
+    large = factories.make_chat([ada.id, bob.id, *factories.make_users(199)])
+    small = ada.group(bob)
+    with ada.socket() as hers, bob.socket() as his:
+        for chat_id in (channel, large, small):
+            newest = ada.send(chat_id, "hello")["id"]
+            deliver(his, chat_id, newest)
+            his.ask("read_receipt", {"chat_id": chat_id, "message_id": newest})
+        hers.next("message_status", chat_id=small, status="read")
+        assert {data["chat_id"] for data in told(hers)} == {small}
+
+
+def test_the_status_follows_by_the_worker_and_by_sync(people: People, worker: Worker) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    with bob.socket() as his, ada.socket() as hers:
+        sent = ada.send(chat_id, "hello")
+
+        def status() -> str:
+            found: str = ada.get(f"/messages/{sent['id']}")["status"]
+            return found
+
+        deliver(his, chat_id, sent["id"])
+        eventually(lambda: status() == "delivered")
+        his.ask("read_receipt", {"chat_id": chat_id, "message_id": sent["id"]})
+        eventually(lambda: status() == "read")
+        changed = {message["id"]: message for message in ada.get("/sync", cursor=hers.hello["cursor"])["messages"]}
+        assert changed[sent["id"]]["status"] == "read"
+        assert changed[sent["id"]]["revision"] > sent["revision"]
