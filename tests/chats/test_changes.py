@@ -85,6 +85,7 @@ def test_a_username_is_one_chats_or_one_persons_in_whatever_case(people: People)
     assert outcome(change(ada, news, username=bob.username.upper())) == "username_taken"
     assert ada.get(f"/chats/{news}")["name"] == "News"
     assert change(ada, group, username=username.upper()).json()["username"] == username.upper()
+    assert outcome(bob.call("PATCH", "/auth/me", {"username": username.upper()})) == "username_taken"
     change(ada, group, username=None)
     assert outcome(change(ada, news, username=username)) == 200
 

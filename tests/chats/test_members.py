@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.chats import service
 from app.chats.queries import members as queries
 from app.chats.schemas import MemberQuery
-from app.infra.db import reading
+from app.infra.db import reading, unit_of_work
 from config import settings
 from tests.chats.membership import (
     add,
@@ -262,3 +262,14 @@ def test_a_page_of_members_touches_only_its_rows_in_a_huge_and_in_a_small_chat(p
         for chat_id in (huge, small):
             for place in (queries.Place(), queries.Place(2, others[0].id)):
                 assert_reads_little(explain(unit, queries._PAGE, chat_id, ada.id, *place, 51), most_rows=55)
+
+
+def test_adding_many_takes_no_more_statements_than_adding_one(people: People, app: Flask) -> None:
+    ada, *others = people(13)
+    counts = []
+    for new in (others[:1], others):
+        group = ada.group()
+        with app.app_context(), counted_statements() as statements, unit_of_work() as unit:
+            service.add_members(unit, ada.id, group, [person.id for person in new])
+        counts.append(len(statements))
+    assert counts[0] == counts[1] <= 9

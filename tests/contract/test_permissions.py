@@ -167,6 +167,7 @@ REST = [
     Attempt("GET /api/users/{user_id}", _signed_in(200)),
     Attempt("GET /api/users/{user_id}/chats", _signed_in(200)),
     Attempt("GET /api/contacts", _signed_in(200)),
+    Attempt("GET /api/sync", _signed_in(200)),
     Attempt("POST /api/users/{user_id}/contacts", _signed_in(201)),
     Attempt("DELETE /api/users/{user_id}/contacts", _signed_in(204)),
     Attempt("POST /api/users/{user_id}/block", _signed_in(204)),

@@ -60,6 +60,7 @@ REST_TABLE: dict[str, set[int]] = {
     "GET /api/users/{user_id}": {200},
     "GET /api/users/{user_id}/chats": {200},
     "GET /api/contacts": {200},
+    "GET /api/sync": {200},
     "POST /api/users/{user_id}/contacts": {200, 201},
     "DELETE /api/users/{user_id}/contacts": {204},
     "POST /api/users/{user_id}/block": {204},
@@ -100,7 +101,7 @@ OBJECTS: dict[str, set[str]] = {
     ),
     "Message": _fields(
         "id chat_id seq sender_id client_id message_type text file reply_to_id forwarded_from_user_id status created_at"
-        " edited_at deleted revision"
+        " edited_at deleted revision service"
     ),
     "Problem": _fields("type title status detail code request_id errors"),
 }

@@ -29,7 +29,6 @@ from tests.people import make_people
 from tests.processes import Api, eventually
 
 _PEOPLE = 4
-# Hints only, where no answer confirms them: the status of messages is written down later and told by sync.
 who = st.integers(0, _PEOPLE - 1)
 which = st.integers(0, 11)
 yes_or_no = st.booleans()

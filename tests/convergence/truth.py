@@ -47,9 +47,9 @@ def by_sql(person: Person) -> View:
         chats = unit.execute(_CHATS, {"user_id": person.id}).mappings().all()
         messages = unit.execute(_MESSAGES, {"user_id": person.id}).all()
     view: View = {row["id"]: {name: row[name] for name in _FIELDS} | {"messages": {}} for row in chats}
-    for chat_id, message_id, words in messages:
-        if chat_id in view:
-            view[chat_id]["messages"][message_id] = words
+    for row in messages:
+        if row.chat_id in view:
+            view[row.chat_id]["messages"][row.id] = row.text
     return view
 
 

@@ -20,7 +20,13 @@ class StoredPassword(NamedTuple):
     password_hash: str
 
 
-_USERNAME_TAKEN = text("SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower(:username))")
+# People and public chats share their usernames.
+_A_CHATS = "EXISTS (SELECT FROM chats c WHERE lower(c.username) = lower({username}))"
+_USERNAME_TAKEN = text(f"""
+    SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower(:username))
+        OR {_A_CHATS.format(username=":username")}
+""")
+_IS_A_CHATS = text(f"SELECT {_A_CHATS.format(username=':username')}")
 _HAS_ACCOUNT = text("SELECT EXISTS (SELECT FROM users WHERE phone = :phone)")
 _HAS_REGISTRATION = text("SELECT EXISTS (SELECT FROM pending_registrations WHERE phone = :phone)")
 
@@ -34,9 +40,10 @@ _KEEP_REGISTRATION = text("""
     RETURNING 1
 """)
 
-_OPEN_ACCOUNT = text("""
+_OPEN_ACCOUNT = text(f"""
     INSERT INTO users (phone, username, first_name, last_name, password_hash)
-    SELECT phone, username, first_name, last_name, password_hash FROM pending_registrations WHERE phone = :phone
+    SELECT phone, username, first_name, last_name, password_hash FROM pending_registrations p
+    WHERE phone = :phone AND NOT {_A_CHATS.format(username="p.username")}
     ON CONFLICT DO NOTHING
     RETURNING id, password_hash
 """)
@@ -67,8 +74,13 @@ _PROFILE = text(f"SELECT {profile_columns('u', 'u.id')} FROM users u WHERE u.id 
 
 
 def username_is_taken(unit: UnitOfWork, username: str) -> bool:
-    """Whether somebody has the username, in whatever case."""
+    """Whether somebody, or a public chat, has the username, in whatever case."""
     return bool(unit.execute(_USERNAME_TAKEN, {"username": username}).scalar())
+
+
+def is_a_chats(unit: UnitOfWork, username: str) -> bool:
+    """Whether a public chat has the username, in whatever case."""
+    return bool(unit.execute(_IS_A_CHATS, {"username": username}).scalar())
 
 
 def has_account(unit: UnitOfWork, phone: str) -> bool:

@@ -32,6 +32,8 @@ def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> Use
     for name in ("last_name", "bio"):
         if name in changes:
             changes[name] = changes[name] or None
+    if changes.get("username") and accounts.is_a_chats(unit, changes["username"]):
+        raise UsernameTaken
     if changes and not accounts.change_profile(unit, user_id, changes):
         raise UsernameTaken
     if _NAMES & changes.keys():
