@@ -57,6 +57,7 @@ def post_worker_init(worker: Any) -> None:
         from app.realtime.routes import drain
 
         drain()
+        worker.close_idle()
 
     gevent.spawn(watch)
 

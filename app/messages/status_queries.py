@@ -112,10 +112,11 @@ _CHANGE = Prepared(
         revision = (SELECT d.revision FROM drawn d WHERE d.id = x.id)
       WHERE x.id = ANY ($1)
       RETURNING x.chat_id, x.revision
+    ), newest AS MATERIALIZED (
+      SELECT chat_id, max(revision) AS revision FROM changed GROUP BY chat_id
     )
-    UPDATE chats c SET revision = n.revision
-    FROM (SELECT chat_id, max(revision) AS revision FROM changed GROUP BY chat_id) n
-    WHERE c.id = n.chat_id
+    UPDATE chats c SET revision = (SELECT n.revision FROM newest n WHERE n.chat_id = c.id)
+    WHERE c.id = ANY (ARRAY(SELECT chat_id FROM newest))
     RETURNING c.id""",
 )
 

@@ -311,7 +311,10 @@ class Hub:
         """Pings who is silent, closes who is gone or no longer signed in, renews leases."""
         while True:
             # Often enough that a ping is never late enough to make an answering client look silent.
-            gevent.sleep(min(_LONGEST_TICK, settings().ws_heartbeat / 10))
+            tick = min(_LONGEST_TICK, settings().ws_heartbeat / 10)
+            asleep_at = time.monotonic()
+            gevent.sleep(tick)
+            self._excuse(time.monotonic() - asleep_at - tick)
             try:
                 self._check_heartbeats()
                 if time.monotonic() - self._sessions_checked_at >= settings().ws_heartbeat:
@@ -320,6 +323,12 @@ class Hub:
             except Exception as error:
                 # The beat must go on whatever happens to one connection or query.
                 log.warning("heartbeat_failed", error=type(error).__name__)
+
+    def _excuse(self, stood_still: float) -> None:
+        """Gives clients the seconds back in which this process did not run: their answers may lie unread."""
+        for connection in self._connections:
+            if connection.pinged_at > connection.last_heard:
+                connection.pinged_at += max(0.0, stood_still)
 
     def _check_heartbeats(self) -> None:
         heartbeat = settings().ws_heartbeat

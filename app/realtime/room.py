@@ -140,6 +140,7 @@ class Room:
                     log.exception("room_failed", chat_id=self.chat_id)
                     self._backlog.clear()
                     self._early.clear()
+                    self._held.clear()
                     self._replays.clear()
                     self._tell_to_sync(self.connections)
         finally:
@@ -180,7 +181,13 @@ class Room:
             self.delivered_seq += 1
             del self._early[self.delivered_seq]
             self._broadcast(*found, False)
+            self._deliver_held()
         self._early = {seq: event for seq, event in self._early.items() if seq > self.delivered_seq}
+        self._deliver_held()
+
+    def _deliver_held(self) -> None:
+        """Delivers changes whose message has been delivered."""
+        assert self.delivered_seq is not None
         held, self._held = self._held, []
         for header, frame in held:
             if header["after_seq"] <= self.delivered_seq:
@@ -218,6 +225,8 @@ class Room:
             self._expel(self.chat_id, people - present)
 
     def _broadcast(self, header: Header, frame: bytes, droppable: bool) -> None:
+        if not frame:
+            return  # An order that has no business here.
         framed = text_frame(frame)
         sender = header.get("except_connection")
         for connection in tuple(self.connections):

@@ -135,7 +135,8 @@ def draining() -> bool:
 def drain() -> None:
     """Closes all sockets of this process with 1012; for the server's SIGTERM."""
     _draining.set()
-    hub().drain()
+    if hub.cache_info().currsize:
+        hub().drain()
 
 
 def init_app(app: Flask) -> None:

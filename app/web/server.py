@@ -7,9 +7,11 @@ It loads this module before metrics have their folder, so nothing here may impor
 from __future__ import annotations
 
 import secrets
+import time
 from http import HTTPStatus
 from typing import Any
 
+import gevent
 import structlog
 from gunicorn import util
 from gunicorn.glogging import Logger
@@ -22,6 +24,9 @@ from app.web.errors import problem
 from config import settings
 
 log = structlog.get_logger(__name__)
+
+# A connection that has waited for less may be sending its request just now.
+_IDLE_SECONDS = 0.5
 
 _UNREADABLE = (errors.ParseException, errors.InvalidChunkSize, errors.ChunkMissingTerminator)
 _STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -43,8 +48,41 @@ class ServerLogger(Logger):  # type: ignore[misc]
             logger.propagate = True
 
 
+class _Waiting:
+    """The wait for a connection's next request, bounded by the keep-alive time; `ApiWorker.waiting` knows of it."""
+
+    def __init__(self, worker: ApiWorker) -> None:
+        self._worker = worker
+        # False: its end is no error (gevent's own types do not know that).
+        self.timeout = gevent.Timeout(worker.cfg.keepalive, False)  # type: ignore[arg-type]
+        self.since = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._worker.waiting[gevent.getcurrent()] = self
+        self.timeout.__enter__()
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        del self._worker.waiting[gevent.getcurrent()]
+        return self.timeout.__exit__(*raised)
+
+
 class ApiWorker(GeventWorker):  # type: ignore[misc]
     """A gevent worker that answers what cannot be read as the API answers everything else."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting: dict[Any, _Waiting] = {}
+
+    def timeout_ctx(self) -> _Waiting:
+        """Bounds the wait for a request, as gunicorn asks for."""
+        return _Waiting(self)
+
+    def close_idle(self) -> None:
+        """Closes connections that only wait for a request; otherwise they hold a stopping worker to the last."""
+        now = time.monotonic()
+        for greenlet, waiting in list(self.waiting.items()):
+            if now - waiting.since > _IDLE_SECONDS:
+                greenlet.kill(waiting.timeout, block=False)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
         """Answers a request that could not be read or whose handling failed outside of the application."""

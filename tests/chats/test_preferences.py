@@ -13,7 +13,8 @@ from flask import Flask
 
 from app.chats import service
 from app.errors import Conflict
-from app.infra.db import unit_of_work
+from app.infra.db import reading, unit_of_work
+from app.messages.unread import recount
 from config import settings
 from tests.chats.membership import channel, leave, outcome
 from tests.factories import member_states, run, scalar
@@ -239,6 +240,8 @@ def test_what_is_cleared_while_others_write_is_never_counted_wrong(people: Peopl
         assert isinstance(cleared, int)
         assert chat["unread_count"] == chat["last_seq"] - cleared == len(texts(bob, group))
         assert member_states(group)[bob.id].last_read_seq == cleared
+        with reading() as unit:
+            assert recount(unit, [group]) == []
 
 
 def test_ones_own_settings_reach_the_other_devices_by_sync_and_nobody_else(people: People) -> None:

@@ -45,7 +45,7 @@ def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(fol
     with ada.socket() as watching:
         socket = bob.socket()
         assert watching.next("presence", user_id=bob.id)["status"] == "online"
-        for _ in range(40):
+        for _ in range(20):
             socket.socket.shutdown()
             socket = bob.socket()
             # Lets those who tell of it come to an end; what they told then stays.
@@ -54,3 +54,20 @@ def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(fol
             eventually(lambda: told_last(watching, bob) == shown(ada), message="what was told last does not hold")
         leave(socket)
         eventually(lambda: told_last(watching, bob) == "offline")
+
+
+def test_a_reload_is_told_in_the_order_in_which_it_happened_although_leaving_takes_longer(folk: Folk) -> None:
+    ada, bob = folk(2)
+    ada.direct_chat(bob)
+    with ada.socket() as watching:
+        socket = bob.socket()
+        assert watching.next("presence", user_id=bob.id)["status"] == "online"
+        with locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection:
+            leave(socket)
+            eventually(lambda: waiting_for_locks(connection) > 0)
+            with bob.socket():
+                shown(ada)
+                connection.rollback()
+                for _ in range(10):
+                    shown(ada)
+                eventually(lambda: told_last(watching, bob) == shown(ada) == "online")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 from flask import Flask
 
 from app.infra import bus
@@ -36,11 +37,23 @@ def test_who_came_and_went_while_redis_hung_receives_after_coming_again(folk: Fo
             assert socket.next("new_message")["text"] == "welcome back"
 
 
+def warm_up(url: str, person: Person) -> None:
+    """Has the person's API publish something, and waits for it."""
+    chat_id = person.group()
+    with redis.Redis.from_url(url) as client, client.pubsub(ignore_subscribe_messages=True) as listening:
+        listening.subscribe(bus.chat_messages(chat_id))
+        listening.get_message(timeout=20)
+        person.send(chat_id, "first of all")
+        assert listening.get_message(timeout=20) is not None
+
+
 def test_the_first_socket_of_a_process_opened_while_redis_hangs_gets_what_comes_after(
     app: Flask, data_dir: Path, own_valkey: Valkey
 ) -> None:
     with running_api(data_dir, REDIS_URL=own_valkey.url()) as api:
         ada, bob = make_people(app, 2, api.url)
+        # Only what is published before it is subscribed could be lost: the publisher is connected already.
+        warm_up(own_valkey.url(), ada)
         with hung_valkey(own_valkey):
             socket = bob.socket()
             chat_id = ada.group(bob)

@@ -116,7 +116,8 @@ _SEND = Prepared(
       WHERE p.client_id IS NOT NULL
     ), touched AS (
       UPDATE chats c SET last_seq = t.seq, last_message_id = t.id, revision = t.id
-      FROM (SELECT chat_id, max(seq) AS seq, max(id) AS id FROM written GROUP BY chat_id) t WHERE c.id = t.chat_id
+      FROM (SELECT chat_id, max(seq) AS seq, max(id) AS id FROM written GROUP BY chat_id) t
+      WHERE c.id = t.chat_id AND c.id = ANY (ARRAY(SELECT chat_id FROM written))
     )
     SELECT c.outcome, coalesce(w.id, c.repeated_id), w.seq, w.created_at, c.chat_type, c.members_revision
     FROM checked c LEFT JOIN written w USING (n) ORDER BY c.n""",
