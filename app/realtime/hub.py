@@ -238,7 +238,8 @@ class Hub:
         control = header.get("control")
         if control == "chat_left":
             self._expel(chat_id, {user_id})
-        connections = list(self._people.get(user_id, ()))
+        # Sockets that are in the room already have had all since their greeting.
+        connections = [c for c in self._people.get(user_id, ()) if chat_id not in c.rooms]
         if control == "chat_joined":
             try:
                 self._join([chat_id], connections)
