@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
-import pytest
 from prometheus_client import REGISTRY
 
 from app.infra.jobs import QUEUES
@@ -66,23 +62,3 @@ def test_nginx_lets_the_largest_file_through() -> None:
     largest = re.search(r"client_max_body_size (\d+)m", files)
     assert largest is not None
     assert int(largest[1]) * 2**20 > Settings.model_fields["max_file_size"].default
-
-
-@pytest.mark.skipif(
-    not shutil.which("nginx") or not shutil.which("openssl"), reason="nginx or openssl is not installed"
-)
-def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=chat.example.org",
-         "-keyout", "paperplane.key", "-out", "paperplane.crt"],
-        cwd=tmp_path, capture_output=True, check=True,
-    )  # fmt: skip
-    folders = {"/etc/nginx/tls": str(tmp_path), "/var/log/nginx": str(tmp_path)}
-    text = f"pid {tmp_path}/nginx.pid;\n{_NGINX}"
-    for original, replaced in folders.items():
-        text = text.replace(original, replaced)
-    (tmp_path / "nginx.conf").write_text(text)
-    done = subprocess.run(
-        ["nginx", "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
