@@ -138,7 +138,7 @@ _SETTLE = Prepared(
         {_SETTLED.format(mark="delivered_seq", may_change="x.status = 'sent'")} AS delivered_seq,
         {_SETTLED.format(mark="read_seq", may_change="x.status <> 'read'")} AS read_seq
       FROM chats c WHERE c.id = ANY ($1) OFFSET 0) n
-    WHERE c.id = n.id AND (n.delivered_seq > c.delivered_seq OR n.read_seq > c.read_seq)
+    WHERE c.id = ANY ($1) AND c.id = n.id AND (n.delivered_seq > c.delivered_seq OR n.read_seq > c.read_seq)
     RETURNING c.id""",
 )
 

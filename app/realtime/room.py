@@ -8,6 +8,7 @@ asks who is still a member before it delivers.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Room:
     """The local sockets of one chat. `delivered_seq` is None until the room knows where the chat stands."""
 
     __slots__ = (
+        "_arrived",
         "_backlog",
         "_busy",
         "_early",
@@ -67,6 +69,7 @@ class Room:
         self.opened = Event()
         self._expel = expel
         self._tell_to_sync = tell_to_sync
+        self._arrived = Event()
         self._backlog: deque[tuple[Header, bytes, bool]] = deque()
         self._early: dict[int, tuple[Header, bytes] | None] = {}
         self._held: list[tuple[Header, bytes]] = []
@@ -100,6 +103,7 @@ class Room:
         """Takes an event from Redis; never waits."""
         if self.delivered_seq is None or self._busy:
             self._backlog.append((header, frame, droppable))
+            self._arrived.set()
             return
         if header.get("members_revision", 0) > self.members_revision:
             self._backlog.append((header, frame, droppable))
@@ -127,9 +131,7 @@ class Room:
                 try:
                     self._replay_all()
                     self._take_backlog()
-                    if self._early:
-                        gevent.sleep(_PATIENCE)
-                        self._take_backlog()
+                    self._await_missing()
                     if self._early:
                         self._fill_gap()
                 except AppError as error:
@@ -145,6 +147,14 @@ class Room:
                     self._tell_to_sync(self.connections)
         finally:
             self._busy = False
+
+    def _await_missing(self) -> None:
+        """Gives what is late a moment to come, and delivers as soon as it has."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._early and (patience := deadline - time.monotonic()) > 0:
+            self._arrived.clear()
+            if self._arrived.wait(patience):
+                self._take_backlog()
 
     def _replay_all(self) -> None:
         """Before the backlog: nothing that follows may overtake it."""
