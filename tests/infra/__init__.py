@@ -1,0 +1,1 @@
+"""What the domains stand on: PostgreSQL, Redis, jobs."""
