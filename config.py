@@ -158,12 +158,37 @@ class Settings(BaseSettings):
 
     # --- files ---
     max_file_size: ByteSize = Field(ByteSize(100_000_000), description="Largest file.")
-    upload_dir: Path | None = Field(None, description="Folder of uploaded files; by default DATA_DIR/uploads.")
-    s3_bucket: str | None = Field(None, description="Bucket; set, it replaces UPLOAD_DIR.")
-    s3_endpoint_url: str | None = Field(None, description="Address of an S3-compatible server.")
-    s3_region: str | None = Field(None, description="Region.")
-    s3_access_key: str | None = Field(None, description="Access key.")
-    s3_secret_key: str | None = Field(None, description="Secret key.")
+    upload_dir: Path | None = Field(
+        None,
+        description="Folder of uploaded files; by default DATA_DIR/uploads. With S3_BUCKET, of what is on its way.",
+    )
+    s3_bucket: str | None = Field(None, description="Bucket for files; by default they stay in UPLOAD_DIR.")
+    s3_endpoint_url: str | None = Field(None, description="Address of an S3-compatible server; by default that of AWS.")
+    s3_public_url: str | None = Field(
+        None, description="Address of the same server for clients, in links to files; by default S3_ENDPOINT_URL."
+    )
+    s3_region: str | None = Field(None, description="Region; by default as AWS_REGION says, or us-east-1.")
+    s3_access_key: str | None = Field(
+        None, description="Access key; by default found in the ways of AWS, as a role of the machine."
+    )
+    s3_secret_key: str | None = Field(None, description="Secret key that belongs to S3_ACCESS_KEY.")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto",
+        description="Where the bucket's name goes: into the path or the host's name; auto: path with S3_ENDPOINT_URL.",
+    )
+
+    # --- looking at files ---
+    media_cpu_limit: Seconds = Field(20, description="Processor time for looking at one file.")
+    media_time_limit: Seconds = Field(60, description="Time for looking at one file.")
+    media_memory_limit: ByteSize = Field(
+        ByteSize(1_073_741_824),
+        description="Memory that looking at one file may address; less than 512MiB is too little.",
+    )
+    media_growth_limit: ByteSize = Field(
+        ByteSize(64_000_000), description="Disk for thumbnails and a clean copy, beyond the size of the file itself."
+    )
+    media_max_pixels: int = Field(32_000_000, ge=1, description="Pixels of an image, or of a frame of a video.")
+    media_max_duration: Seconds = Field(86400, description="Longest video or sound.")
 
     # --- calls ---
     call_ring_timeout: Seconds = Field(45, description="How long a call rings.")
@@ -174,7 +199,14 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="Port on which a worker shows its metrics; by default it shows none."
     )
     fanout_interval_ms: int = Field(100, ge=10, le=10_000, description="Least pause between fan-out jobs of a process.")
-    fanout_batch: int = Field(1000, ge=1, description="Members counted in one statement by the unread fan-out.")
+    fanout_batch: int = Field(
+        1000,
+        ge=1,
+        description=(
+            "Members counted in one statement by the unread fan-out. In larger chats a worker, and not the deletion,"
+            " takes deleted messages out of the counts."
+        ),
+    )
     sweep_interval: Seconds = Field(5, description="Pause between sweeps for work that was lost.")
 
     @field_validator("database_url")
@@ -193,6 +225,8 @@ class Settings(BaseSettings):
             self.sms_provider = "console"
         if self.sms_provider == "twilio" and not (self.twilio_account_sid and self.twilio_auth_token):
             raise ValueError("SMS_PROVIDER: twilio needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+        if bool(self.s3_access_key) != bool(self.s3_secret_key):
+            raise ValueError("S3_ACCESS_KEY and S3_SECRET_KEY: set both, or neither")
         return self
 
     def _checked_secret(self) -> str:
