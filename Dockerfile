@@ -22,7 +22,8 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 RUN groupadd --system --gid 10001 paperplane \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin paperplane \
-    && install --directory --owner 10001 --group 10001 --mode 0750 /var/lib/paperplane /srv/uploads \
+    && install --directory --owner 10001 --group 10001 --mode 0750 /var/lib/paperplane /var/lib/paperplane/processes \
+        /srv/uploads \
     && python -m pip uninstall --yes pip setuptools wheel
 
 ENV PATH="/opt/paperplane/bin:${PATH}" \

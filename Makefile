@@ -33,7 +33,7 @@ format: development ## Write the code in the one style
 	@$(IN_ENVIRONMENT) -m ruff check --fix .
 	@$(IN_ENVIRONMENT) -m ruff format .
 
-bench: development ## Measure; prints ratios
+bench: development ## Measure what can be measured in some minutes; prints ratios
 	@$(IN_ENVIRONMENT) -m bench $(ARGUMENTS)
 
 lock: ## Choose the newest allowed packages anew (needs uv)

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_process_shutdown
+from celery.signals import beat_init, setup_logging, worker_process_init, worker_process_shutdown
 from kombu import Queue
 
 from config import Settings, settings
@@ -20,7 +20,7 @@ prepare_metrics(settings())
 
 from app.infra import jobs  # noqa: E402 - metrics are prepared first
 from app.infra.logging import configure_logging  # noqa: E402
-from app.infra.redis_writer import writer  # noqa: E402
+from app.infra.running import process_begins, process_ends  # noqa: E402
 from workers import base, chats, maintenance, messages, presence, receipts  # noqa: E402, F401 - they declare tasks
 from workers.schedule import schedule  # noqa: E402
 
@@ -71,10 +71,16 @@ def _log_our_way(**_: Any) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+@worker_process_init.connect
+def _mark_as_running(**_: Any) -> None:
+    """In each process of the pool; one that follows a killed one has all clients sync."""
+    process_begins()
+
+
 @worker_process_shutdown.connect
 def _send_what_waits(**_: Any) -> None:
     """Events of the last jobs are still on their way to Redis when a process is told to end."""
-    writer().flush(1.0)
+    process_ends(1.0)
 
 
 @beat_init.connect

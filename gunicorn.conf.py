@@ -31,6 +31,9 @@ errorlog = "-"
 loglevel = "warning" if _settings.log_level == "info" else _settings.log_level
 proc_name = "paperplane-api"
 
+# Requests are done by then, and clients are told; a Redis that is away may hold the end up for so long.
+_LAST_SECONDS = 3.0
+
 _metrics_folder = _settings.data_dir / "run" / f"metrics-{_settings.port}"
 
 
@@ -49,17 +52,41 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Watches for the end: without this, open sockets hold a stopping worker for the whole graceful time-out."""
+    """Watches for the end: without this, open sockets hold a stopping worker for the whole graceful time-out.
+
+    Warns of a PostgreSQL that hides what other sessions do. Has all clients sync if a process has died.
+    """
+    from app.infra.running import process_begins
+    from app.sync.service import warn_of_blind_spots
+
+    process_begins()
 
     def watch() -> None:
         while worker.alive:
             gevent.sleep(0.1)
-        from app.realtime.routes import drain
+        from app.realtime.hub import drain
 
         drain()
         worker.close_idle()
 
     gevent.spawn(watch)
+    gevent.spawn(warn_of_blind_spots)
+
+
+def worker_abort(worker: Any) -> None:
+    """Notes that requests are cut short: the worker hung, and is ended."""
+    from app.infra.running import process_is_cut_short
+
+    process_is_cut_short()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Gives sockets a moment to be closed, which gunicorn does not wait for, and the last events to reach Redis."""
+    from app.infra.running import process_ends
+    from app.realtime.hub import drain
+
+    drain()
+    process_ends(_LAST_SECONDS)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -18,8 +18,10 @@ class FieldError(TypedDict):
     message: str
 
 
+# The root of all errors that clients see; its docstring, as those of the others, stands in the page of errors. `detail`
+# is one sentence, without secrets and without SQL.
 class AppError(Exception):
-    """The root of all errors that clients see; `detail` is one sentence, without secrets and without SQL."""
+    """A defect of ours; nothing of its cause is told."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"

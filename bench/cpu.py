@@ -18,15 +18,24 @@ def cpu_seconds(roots: Iterable[int]) -> float | None:
     processes = _processes()
     if not processes:
         return None
+    return sum(processes[pid][1] for pid in _family(roots, processes) if pid in processes) / _TICKS
+
+
+def family(roots: Iterable[int]) -> list[int]:
+    """The processes `roots` and all below them."""
+    return _family(roots, _processes())
+
+
+def _family(roots: Iterable[int], processes: Mapping[int, tuple[int, int]]) -> list[int]:
     below: dict[int, list[int]] = {}
     for pid, (parent, _) in processes.items():
         below.setdefault(parent, []).append(pid)
-    total, waiting = 0, list(roots)
+    found, waiting = [], list(roots)
     while waiting:
         pid = waiting.pop()
-        total += processes[pid][1] if pid in processes else 0
+        found.append(pid)
         waiting += below.get(pid, ())
-    return total / _TICKS
+    return found
 
 
 class CpuClock:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
 
-_RECEIVE_BYTES = 65536
+RECEIVE_BYTES = 65536
+_END = b"\r\n\r\n"
 _TEXT, _PING = 0x81, 0x89
 # A key of zeros is allowed, and leaves the content as it is.
 _MASKED, _NO_KEY = 0x80, b"\0\0\0\0"
@@ -20,25 +20,28 @@ class Refused(Exception):
 class ClientSocket:
     """A WebSocket whose whole text frames are read as bytes."""
 
-    __slots__ = ("_rest", "sock")
+    __slots__ = ("_rest", "is_open", "sock")
 
-    def __init__(self, port: int, token: str) -> None:
-        """Connects and shakes hands. Raises Refused."""
+    def __init__(self, port: int, token: str, waits: bool = True) -> None:
+        """Connects and asks for the handshake; where it `waits`, also reads the answer. Raises Refused."""
+        self.is_open = False
+        self._rest = b""
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.sendall(
             f"GET /ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            data = self.sock.recv(_RECEIVE_BYTES)
-            if not data:
-                raise Refused(answer.decode(errors="replace"))
-            answer += data
-        head, _, self._rest = answer.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise Refused(answer.decode(errors="replace"))
+        while waits and not self.is_open:
+            # Not a byte more than the answer: nobody would look at a frame behind it before the next one comes.
+            seen = self.sock.recv(RECEIVE_BYTES, socket.MSG_PEEK)
+            head, separator, _ = seen.partition(_END)
+            self._shake_hands(self._receive_some(len(head) + len(separator) if separator else RECEIVE_BYTES))
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether what comes next is the beginning of a frame."""
+        return self.is_open and not self._rest
 
     def send(self, content: bytes) -> None:
         """Sends a text frame of less than 64 KiB."""
@@ -48,14 +51,22 @@ class ClientSocket:
             header = struct.pack("!BBH", _TEXT, _MASKED | 126, len(content))
         self.sock.sendall(header + _NO_KEY + content)
 
-    def receive(self) -> Iterator[bytes]:
+    def receive(self) -> list[bytes]:
         """Waits for data; the text frames that it completes. Answers pings. Raises Refused where the server closed."""
-        data = self.sock.recv(_RECEIVE_BYTES)
-        if not data:
-            raise Refused("the server closed a socket")
-        if self._rest:
-            data = self._rest + data
-        at, size = 0, len(data)
+        return self.take(self._receive_some())
+
+    def take(self, data: bytes) -> list[bytes]:
+        """The text frames that data completes, once the handshake is done; otherwise like `receive`."""
+        if not self.is_open:
+            self._shake_hands(data)
+            if not self.is_open:
+                return []
+        elif self._rest:
+            self._rest += data
+        else:
+            self._rest = data
+        frames: list[bytes] = []
+        data, at, size = self._rest, 0, len(self._rest)
         while size - at >= 2:
             kind, length, begin = data[at], data[at + 1], at + 2
             if length == 126:
@@ -68,9 +79,27 @@ class ClientSocket:
                 break
             at = begin + length
             if kind == _TEXT:
-                yield data[begin:at]
+                frames.append(data[begin:at])
             elif kind == _PING:
                 self.sock.sendall(_PONG)
             else:
                 raise Refused(f"the server sent a frame of kind {kind:#x}: {data[begin:at]!r}")
         self._rest = data[at:]
+        return frames
+
+    def _receive_some(self, most: int = RECEIVE_BYTES) -> bytes:
+        data = self.sock.recv(most)
+        if not data:
+            raise Refused(
+                "the server closed a socket" + (f": {self._rest.decode(errors='replace')}" if self._rest else "")
+            )
+        return data
+
+    def _shake_hands(self, data: bytes) -> None:
+        """Takes a part of the answer to the handshake; what follows it is the beginning of frames."""
+        self._rest += data
+        head, separator, frames = self._rest.partition(_END)
+        if separator:
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise Refused(self._rest.decode(errors="replace"))
+            self.is_open, self._rest = True, frames

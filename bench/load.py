@@ -9,16 +9,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from bench.cpu import CpuClock
+from bench.quantiles import quantile
 from bench.stack import ROOT
 
+STRAGGLERS_SECONDS = 10.0
 
-class Plan(TypedDict):
-    """What a load program is to do."""
+
+class Timing(TypedDict):
+    """How long a load program measures, and which processes' CPU it tells."""
 
     port: int
+    warm_up_seconds: float
+    seconds: float
+    stragglers_seconds: float
+    """How long what is on its way at the end is waited for, before it counts as lost."""
+    processes: dict[str, list[int]]
+
+
+class Plan(Timing):
+    """What a load program that sends messages is to do."""
+
     writers: list[tuple[int, str]]
     groups: list[tuple[int, list[str]]]
     text: str
@@ -26,9 +39,6 @@ class Plan(TypedDict):
     """Messages that may be on their way at the same time."""
     rate: float | None
     """Messages a second, or None for as many as the server takes."""
-    warm_up_seconds: float
-    seconds: float
-    processes: dict[str, list[int]]
 
 
 class Measured(TypedDict):
@@ -50,7 +60,7 @@ class Measured(TypedDict):
 class Stopwatch:
     """Counts messages and CPU between the end of the warm-up and the end of the measuring."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Timing) -> None:
         """Begins the warm-up."""
         self._processes = plan["processes"] | {"load": [os.getpid()]}
         self._clock: CpuClock | None = None
@@ -93,8 +103,8 @@ class Stopwatch:
         return {
             "rate": self.rate,
             "deliveries_rate": deliveries / self._seconds,
-            "p50_ms": _quantile(ordered, 0.5),
-            "p99_ms": _quantile(ordered, 0.99),
+            "p50_ms": quantile(ordered, 0.5),
+            "p99_ms": quantile(ordered, 0.99),
             "cpu_us": self._used,
             "acknowledged": acknowledged,
             "problems": problems,
@@ -102,7 +112,7 @@ class Stopwatch:
         }
 
 
-def run_load(module: str, plan: Plan) -> Measured:
+def run_load(module: str, plan: Timing) -> Measured:
     """Runs a load program to its end. Raises RuntimeError where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", module], input=json.dumps(plan), capture_output=True, text=True, check=False, cwd=ROOT
@@ -113,9 +123,9 @@ def run_load(module: str, plan: Plan) -> Measured:
     return measured
 
 
-def main(load: Callable[[Plan], Measured]) -> None:
+def main(load: Callable[[Any], Measured]) -> None:
     """The body of a load program."""
-    plan: Plan = json.load(sys.stdin)
+    plan = json.load(sys.stdin)
     # Pauses of the collector would be counted as the server's.
     gc.disable()
     json.dump(load(plan), sys.stdout)
@@ -124,7 +134,3 @@ def main(load: Callable[[Plan], Measured]) -> None:
 def failures(counts: Mapping[str, int]) -> list[str]:
     """One sentence for each kind of answer that should not have come."""
     return [f"{count} answers were {answer}" for answer, count in sorted(counts.items())]
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

@@ -19,7 +19,6 @@ from bench.frames import ClientSocket
 from bench.load import Measured, Plan, Stopwatch, failures, main
 
 _SETTLE_SECONDS = 1.0
-_STRAGGLERS_SECONDS = 10.0
 _MOST_PARSED = 20_000
 _LONGEST_WAIT = 0.05
 
@@ -49,12 +48,12 @@ class _Load:
         self.outstanding = 0
         self.times: list[float] | None = None
         self.others: Counter[str] = Counter()
-        # By client_id: when it was sent, and by whom.
+        # By client_id: when it was due to be sent, and by whom.
         self._sent: dict[str, tuple[float, Member]] = {}
         self._parsed: dict[bytes, tuple[int, int, float, Member | None]] = {}
 
-    def send(self) -> None:
-        """Sends a message from the member that has been idle for longest."""
+    def send(self, due: float) -> None:
+        """Sends a message from the member that has been idle for longest; its time counts from when it was due."""
         member = self.idle.popleft()
         client_id = str(UUID(int=random.getrandbits(128)))
         frame = (
@@ -62,7 +61,7 @@ class _Load:
             f'"client_id":"{client_id}"}}}}'
         )
         self.outstanding += 1
-        self._sent[client_id] = time.perf_counter(), member
+        self._sent[client_id] = due, member
         member.sock.send(frame.encode())
 
     def receive(self, timeout: float) -> None:
@@ -115,13 +114,13 @@ class _Load:
 def load(plan: Plan) -> Measured:
     """Sends for the time of the plan, then waits until everything has arrived."""
     running = _Load(plan)
-    _until(running, lambda: running.greeted == len(running.members), _STRAGGLERS_SECONDS)
+    _until(running, lambda: running.greeted == len(running.members), plan["stragglers_seconds"])
     # Presence of two hundred people who came at once.
     _until(running, lambda: False, _SETTLE_SECONDS)
     watch = Stopwatch(plan)
     deliveries = _drive(running, plan, watch)
     times, running.times = running.times or [], None
-    _until(running, running.is_complete, _STRAGGLERS_SECONDS)
+    _until(running, running.is_complete, plan["stragglers_seconds"])
     problems = failures(running.others) + problems_of(running.members)
     if running.outstanding:
         problems.append(f"{running.outstanding} messages were never acknowledged")
@@ -137,7 +136,7 @@ def _drive(running: _Load, plan: Plan, watch: Stopwatch) -> int:
             running.times, before = [], running.deliveries
         due = plan["clients"] - running.outstanding if rate is None else int((now - began) * rate) - sent
         for _ in range(min(due, len(running.idle))):
-            running.send()
+            running.send(now if rate is None else began + (sent + 1) / rate)
             sent += 1
         running.receive(_LONGEST_WAIT if rate is None else max(0.0, began + (sent + 1) / rate - time.perf_counter()))
     return running.deliveries - before

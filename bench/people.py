@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TypedDict
 from uuid import UUID
 
@@ -32,7 +33,7 @@ _PEOPLE = text("""
 _SESSIONS = text("""
     INSERT INTO sessions (id, user_id, refresh_hash, device, expires_at)
     SELECT ('00000000-0000-4000-8000-' || 100000000000 + n)::uuid, n, ''::bytea, 'bench', now() + interval '1 day'
-    FROM generate_series(1, :people) n""")
+    FROM unnest(CAST(:people AS bigint[])) n ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at""")
 _CHATS = text("""
     INSERT INTO chats (id, type, name, direct_key, member_count)
     SELECT n, 'direct', NULL, 2 * n - 1 || ':' || 2 * n, 2 FROM generate_series(1, :direct) n
@@ -73,11 +74,21 @@ def members(chat: int) -> list[int]:
     return [PEOPLE + (chat - CHATS - 1) * GROUP_SIZE + m + 1 for m in range(GROUP_SIZE)]
 
 
+def sign_in(unit: UnitOfWork, people: Sequence[int]) -> None:
+    """Gives each of the people the session of `session_id`."""
+    unit.execute(_SESSIONS, {"people": list(people)})
+
+
+def access_token(person: int) -> str:
+    """An access token of a signed-in person, made by the application itself; needs the application's context."""
+    return make_pair(person, session_id(person), new_token_id())["access_token"]
+
+
 def fill(unit: UnitOfWork) -> None:
     """Writes everybody and every chat into an empty database."""
     unit.execute(_PEOPLE, {"people": PEOPLE + SOCKET_PEOPLE})
     index_names(unit, range(1, PEOPLE + SOCKET_PEOPLE + 1))
-    unit.execute(_SESSIONS, {"people": PEOPLE + SOCKET_PEOPLE})
+    sign_in(unit, range(1, PEOPLE + SOCKET_PEOPLE + 1))
     counts = {"direct": DIRECT_CHATS, "chats": CHATS, "size": GROUP_SIZE, "socket_groups": SOCKET_GROUPS}
     unit.execute(_CHATS, counts)
     unit.execute(_MEMBERS, counts | {"people": PEOPLE})
@@ -87,10 +98,7 @@ def fill(unit: UnitOfWork) -> None:
 
 def signed_in() -> People:
     """Tokens of everybody, made by the application itself."""
-    token = {
-        person: make_pair(person, session_id(person), new_token_id())["access_token"]
-        for person in range(1, PEOPLE + SOCKET_PEOPLE + 1)
-    }
+    token = {person: access_token(person) for person in range(1, PEOPLE + SOCKET_PEOPLE + 1)}
     return {
         "writers": [(chat, token[person]) for chat in range(1, CHATS + 1) for person in members(chat)],
         "groups": [

@@ -9,6 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Protocol
+
+
+class Publishable(Protocol):
+    """What a benchmark found."""
+
+    @property
+    def benchmark(self) -> str:
+        """Its name."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was lost, doubled, refused or wrong; a run with problems has failed."""
+
+    def text(self) -> str:
+        """For people."""
+
+    def content(self) -> dict[str, object]:
+        """For comparing: all of it, JSON-ready."""
+
 
 PARTS = ("api", "database", "valkey", "worker", "load")
 
@@ -67,7 +87,7 @@ class Report:
         """All of it, JSON-ready."""
         return {
             "benchmark": self.benchmark,
-            "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+            "machine": machine(),
             "options": dict(self.options),
             "medians": [asdict(row) for row in self.medians],
             "limits": list(self.limits),
@@ -77,7 +97,12 @@ class Report:
         }
 
 
-def publish(reports: Sequence[Report], path: Path | None) -> int:
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    return {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+
+
+def publish(reports: Sequence[Publishable], path: Path | None) -> int:
     """Prints the tables and writes the JSON where asked to; the exit status, 1 where there are problems."""
     for report in reports:
         print(f"\n{report.benchmark}\n{report.text()}", flush=True)

@@ -24,6 +24,15 @@ from local.processes import Child
 from local.servers import Postgres, Valkey, embedded_postgres, embedded_valkey
 
 ROOT = Path(__file__).parents[1]
+_LIMITS = (
+    "RATE_LIMIT_REQUESTS",
+    "RATE_LIMIT_MESSAGES",
+    "RATE_LIMIT_PRESENCE",
+    "RATE_LIMIT_TYPING",
+    "WS_FRAMES_PER_SECOND",
+    "WS_FRAMES_BURST",
+)
+_UNREACHED = 10_000_000
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _PAUSE = 0.05
@@ -126,13 +135,19 @@ class Stack:
 
 
 @contextmanager
-def running_stack(workers: int) -> Iterator[Stack]:
+def running_stack(workers: int, kept_in: Path | None = None) -> Iterator[Stack]:
     """Servers with a migrated, empty database in a temporary folder that is deleted at the end.
+
+    Or in the folder `kept_in`, with what is there already.
 
     PostgreSQL keeps fsync and synchronous_commit on. `start` starts the rest, once the database is filled.
     """
     with ExitStack() as exits:
-        data_dir = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="paperplane-bench-")))
+        if kept_in is None:
+            data_dir = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="paperplane-bench-")))
+        else:
+            data_dir = kept_in.absolute()
+            data_dir.mkdir(parents=True, exist_ok=True)
         # As root, PostgreSQL may run as another user, who has to enter the folder.
         data_dir.chmod(0o755)
         postgres = exits.enter_context(embedded_postgres(data_dir))
@@ -164,7 +179,8 @@ def _environment(data_dir: Path, postgres: Postgres, valkey: Valkey, port: int, 
         "WEB_WORKERS": str(workers),
         "JWT_SECRET": secrets.token_urlsafe(48),
         "SMS_PROVIDER": "console",
-        "RATE_LIMIT_ENABLED": "false",
+        # Counted as in production, but never reached.
+        **dict.fromkeys(_LIMITS, str(_UNREACHED)),
         "REMAP_SIGTERM": "SIGQUIT",
     }
 

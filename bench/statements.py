@@ -22,6 +22,11 @@ def prepared_by_a_send() -> dict[str, str]:
     (sent,) = send_batch([Send(1, 1, str(session_id(1)), None, b"", "text", "The first message.", None)])
     if isinstance(sent, Exception) or sent.outcome != "sent":
         raise RuntimeError(f"The send was refused: {sent}")
+    return prepared()
+
+
+def prepared() -> dict[str, str]:
+    """What is prepared on the connection that was used last, by name."""
     # The pool hands out the connection that was given back last.
     with engine().connect() as connection:
         return {row.name: row.statement for row in connection.execute(_PREPARED)}

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import structlog
 from celery import Celery, Task
+from celery.exceptions import SoftTimeLimitExceeded
 from prometheus_client import Counter, Histogram
 
 from app.errors import Unavailable
@@ -94,7 +95,7 @@ def _runner(each: DeclaredTask) -> Callable[..., None]:
 
 
 def _outcome(each: DeclaredTask, arguments: dict[str, Any]) -> str:
-    """Runs the handler; `done`, `postponed` (a server was away or busy) or `failed`."""
+    """Runs the handler; `done`, `postponed` (a server was away or busy, or the time ran out) or `failed`."""
     log.debug("job_started")
     try:
         if each.takes_unit:
@@ -102,7 +103,7 @@ def _outcome(each: DeclaredTask, arguments: dict[str, Any]) -> str:
                 each.handler(unit=unit, **arguments)
         else:
             each.handler(**arguments)
-    except (Unavailable, RedisError) as error:
+    except (Unavailable, RedisError, SoftTimeLimitExceeded) as error:
         log.warning("job_postponed", error=type(error.__cause__ or error).__name__)
         return "postponed"
     except Exception:

@@ -10,7 +10,7 @@ from workers.base import task
 @task(jobs.FANOUT_UNREAD)
 def fan_out_unread() -> None:
     """Counts new messages for the members of the chats that were marked dirty."""
-    unread_jobs.take_all_dirty()
+    unread_jobs.marked.take_all()
 
 
 @task(jobs.SWEEP_UNREAD)

@@ -42,10 +42,13 @@ class ProfileRow(NamedTuple):
 
 
 def profile_columns(users: str, viewer: str) -> str:
-    """The SQL of the columns of ProfileRow: `users` is the table's alias, `viewer` the expression of who looks."""
+    """The SQL of the columns of ProfileRow: `users` is the table's alias, `viewer` the expression of who looks.
+
+    OFFSET 0 keeps both look-ups by the whole key: a plan made while there are no blocks would read all blocks.
+    """
     columns = ", ".join(f"{users}.{name}" for name in ("id", "first_name", "last_name", "username", "bio"))
-    knows_viewer = f"SELECT FROM contacts k WHERE k.user_id = {users}.id AND k.contact_id = {viewer}"
-    blocks_viewer = f"SELECT FROM blocks b WHERE b.user_id = {users}.id AND b.blocked_id = {viewer}"
+    knows_viewer = f"SELECT FROM contacts k WHERE k.user_id = {users}.id AND k.contact_id = {viewer} OFFSET 0"
+    blocks_viewer = f"SELECT FROM blocks b WHERE b.user_id = {users}.id AND b.blocked_id = {viewer} OFFSET 0"
     return (
         f"{columns}, CASE WHEN {users}.id = {viewer} OR EXISTS ({knows_viewer}) THEN {users}.phone END AS phone,"
         f" {users}.last_seen_at, {users}.created_at, EXISTS ({blocks_viewer}) AS hides_presence"

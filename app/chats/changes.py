@@ -21,9 +21,14 @@ class ChatChanges(NamedTuple):
     last_revision: int | None
 
 
-def changed_chats(unit: UnitOfWork, user_id: int, after: int, up_to: int, limit: int) -> ChatChanges:
-    """A person's chats with a revision in (after, up_to], the least first, at most `limit`."""
-    found = change_queries.changed(unit, user_id, after, up_to, limit + 1)
+def changed_chats(
+    unit: UnitOfWork, user_id: int, after: int, up_to: int, limit: int, removed_after: int
+) -> ChatChanges:
+    """A person's chats with a revision in (after, up_to], the least first, at most `limit`.
+
+    Chats that went from the list up to `removed_after` are left out.
+    """
+    found = change_queries.changed(unit, user_id, after, up_to, limit + 1, removed_after)
     page = found[:limit]
     present = [chat.chat_id for chat in page if chat.is_listed]
     rows = change_queries.views(unit, user_id, present)

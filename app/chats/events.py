@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.chats.message import Message
-from app.chats.schemas import Chat, DeliveryStatus
+from app.chats.schemas import Chat, DeliveryStatus, ReadReceipt
 from app.infra import bus, presence
 from app.infra.db import UnitOfWork
 
@@ -14,14 +14,19 @@ _FEW = 200
 _BATCH = 1000
 
 
-def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat]]) -> None:
-    """Tells new members of their chat, each as seen by them; their hubs begin to hand them its events."""
+def chat_joined(unit: UnitOfWork, chat_id: int, views: Iterable[tuple[int, Chat, bool]]) -> None:
+    """Tells new members of their chat, each as seen by them, where it is in their list.
 
-    def content(chat: Chat) -> bytes:
+    The hubs of all of them begin to hand them its events: the first message brings a direct chat into the list.
+    """
+
+    def content(chat: Chat, is_listed: bool) -> bytes:
         header: bus.Header = {"control": "chat_joined", "subject": chat_id, "seq": chat["last_seq"]}
-        return bus.payload(header, bus.encode("chat_updated", chat))
+        return bus.payload(header, bus.encode("chat_updated", chat) if is_listed else b"")
 
-    bus.publish_each(unit, [(bus.user_notifications(user_id), content(chat)) for user_id, chat in views])
+    bus.publish_each(
+        unit, [(bus.user_notifications(user_id), content(chat, is_listed)) for user_id, chat, is_listed in views]
+    )
 
 
 def chat_updated(unit: UnitOfWork, views: Iterable[tuple[int, Chat]]) -> None:
@@ -35,10 +40,13 @@ def chat_updated(unit: UnitOfWork, views: Iterable[tuple[int, Chat]]) -> None:
     )
 
 
-def chat_left(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int]) -> None:
-    """Tells former members that they are out; their hubs hand them nothing of the chat any more."""
-    header: bus.Header = {"control": "chat_left", "subject": chat_id}
-    content = bus.payload(header, bus.encode("chat_removed", {"chat_id": chat_id}))
+def chat_left(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], revision: int) -> None:
+    """Tells former members that they are out; their hubs hand them nothing of the chat any more.
+
+    `revision` is past that of the chat as they saw it before, and below that of the chat when they are back.
+    """
+    header: bus.Header = {"control": "chat_left", "subject": chat_id, "members_revision": revision}
+    content = bus.payload(header, bus.encode("chat_removed", {"chat_id": chat_id, "revision": revision}))
 
     def tell() -> None:
         for start in range(0, len(user_ids), _BATCH):
@@ -50,10 +58,21 @@ def chat_left(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int]) -> None:
     unit.after_commit(tell)
 
 
-def chat_removed(unit: UnitOfWork, chat_id: int, user_ids: Iterable[int]) -> None:
-    """Tells people that a direct chat is out of their lists until its next message, which they do receive."""
-    content = bus.payload({}, bus.encode("chat_removed", {"chat_id": chat_id}))
-    bus.publish_each(unit, [(bus.user_notifications(user_id), content) for user_id in user_ids])
+def chat_removed(unit: UnitOfWork, chat_id: int, revisions: Mapping[int, int]) -> None:
+    """Tells people that a direct chat is out of their lists until its next message, which they do receive.
+
+    `revisions` has for each person the revision of that, which is past that of the chat as it was seen before.
+    """
+    bus.publish_each(
+        unit,
+        [
+            (
+                bus.user_notifications(user_id),
+                bus.payload({}, bus.encode("chat_removed", {"chat_id": chat_id, "revision": revision})),
+            )
+            for user_id, revision in revisions.items()
+        ],
+    )
 
 
 def members_updated(
@@ -75,13 +94,14 @@ def notice_posted(notice: Message, members_revision: int) -> None:
     bus.send(bus.chat_messages(notice["chat_id"]), bus.payload(header, bus.encode("new_message", notice)))
 
 
-def messages_read(
-    unit: UnitOfWork, chat_id: int, members_revision: int, user_id: int, message_id: int, read_at: str
-) -> None:
-    """Tells a small chat that a member has read up to a message."""
-    data = {"chat_id": chat_id, "user_id": user_id, "message_id": message_id, "read_at": read_at}
-    header: bus.Header = {"members_revision": members_revision}
-    bus.publish(unit, bus.chat_messages(chat_id), header, bus.encode("read_receipt", data))
+def messages_read(unit: UnitOfWork, receipt: ReadReceipt, members_revision: int | None) -> None:
+    """Tells a small chat, or without `members_revision` only the reader's devices, up to where a member has read."""
+    frame = bus.encode("read_receipt", receipt)
+    if members_revision is None:
+        bus.publish(unit, bus.user_notifications(receipt["user_id"]), {}, frame)
+    else:
+        header: bus.Header = {"members_revision": members_revision}
+        bus.publish(unit, bus.chat_messages(receipt["chat_id"]), header, frame)
 
 
 def status_changed(
@@ -93,9 +113,9 @@ def status_changed(
     bus.publish_each(unit, [(bus.user_notifications(author_id), content) for author_id in author_ids])
 
 
-def unread_changed(unit: UnitOfWork, user_id: int, chat_id: int, unread_count: int) -> None:
-    """Tells a member's devices the new unread count of a chat."""
-    frame = bus.encode("unread", {"chat_id": chat_id, "unread_count": unread_count})
+def unread_changed(unit: UnitOfWork, user_id: int, chat_id: int, unread_count: int, revision: int) -> None:
+    """Tells a member's devices the new unread count of a chat; the one with the highest revision is the last one."""
+    frame = bus.encode("unread", {"chat_id": chat_id, "unread_count": unread_count, "revision": revision})
     bus.publish(unit, bus.user_notifications(user_id), {}, frame)
 
 

@@ -10,7 +10,13 @@ from sqlalchemy import text
 from app.chats.message import COLUMN_COUNT, columns
 from app.infra.db import UnitOfWork
 
-_LOCK = text("SELECT id, type, last_seq, member_count, members_revision FROM chats WHERE id = :chat_id FOR UPDATE")
+# Strangers do not get the lock, nor wait for it: they would hold up the chat, and learn that there is one. Who is in it
+# is asked again afterwards.
+_LOCK = text("""
+    SELECT c.id, c.type, c.last_seq, c.member_count, c.members_revision FROM chats c
+    WHERE c.id = :chat_id AND (:may_join AND c.username IS NOT NULL OR EXISTS (
+      SELECT FROM chat_members m WHERE m.chat_id = c.id AND m.user_id = :user_id AND m.left_at IS NULL))
+    FOR UPDATE OF c""")
 
 # A statement of its own, in a snapshot taken after the lock was had.
 _ROLE = text("SELECT role FROM chat_members WHERE chat_id = :chat_id AND user_id = :user_id AND left_at IS NULL")
@@ -25,7 +31,7 @@ _STANDING = text("""
 _STAMP = text("""
     UPDATE chats SET revision = r.revision, updated_at = now(),
       members_revision = CASE WHEN :members_changed THEN r.revision ELSE members_revision END
-    FROM (SELECT next_message_id(GREATEST(revision, last_message_id)) AS revision
+    FROM (SELECT next_message_id(GREATEST(revision, last_message_id, :after)) AS revision
           FROM chats WHERE id = :chat_id OFFSET 0) r
     WHERE id = :chat_id RETURNING chats.revision""")
 
@@ -42,9 +48,13 @@ _NOTICE = text(f"""
     SELECT {columns("p")}, t.members_revision FROM posted p CROSS JOIN touched t""")
 
 
-def lock(unit: UnitOfWork, chat_id: int) -> tuple[Any, ...] | None:
-    """Locks the chat's row until the transaction ends: id, type, last_seq, member_count, members_revision."""
-    row = unit.execute(_LOCK, {"chat_id": chat_id}).one_or_none()
+def lock(unit: UnitOfWork, chat_id: int, user_id: int, may_join: bool = False) -> tuple[Any, ...] | None:
+    """Locks the chat's row until the transaction ends: id, type, last_seq, member_count, members_revision.
+
+    None for who is not in the chat; with `may_join`, for who is not in it and may not join because it is private.
+    """
+    parameters = {"chat_id": chat_id, "user_id": user_id, "may_join": may_join}
+    row = unit.execute(_LOCK, parameters).one_or_none()
     return None if row is None else tuple(row)
 
 
@@ -68,9 +78,10 @@ def standing(unit: UnitOfWork, chat_id: int, user_id: int) -> Standing | None:
     return None if row is None else Standing._make(row)
 
 
-def stamp(unit: UnitOfWork, chat_id: int, members_changed: bool) -> int:
-    """A new revision of the chat, and of its membership if that changed."""
-    revision: int = unit.execute(_STAMP, {"chat_id": chat_id, "members_changed": members_changed}).scalar_one()
+def stamp(unit: UnitOfWork, chat_id: int, members_changed: bool, after: int) -> int:
+    """A new revision of the chat past `after`, and of its membership if that changed."""
+    parameters = {"chat_id": chat_id, "members_changed": members_changed, "after": after}
+    revision: int = unit.execute(_STAMP, parameters).scalar_one()
     return revision
 
 

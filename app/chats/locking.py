@@ -26,7 +26,7 @@ class LockedChat(NamedTuple):
 
 def lock_chat(unit: UnitOfWork, chat_id: int, user_id: int) -> LockedChat:
     """Locks a chat for a present member; raises NotFound for all others."""
-    row = lock_queries.lock(unit, chat_id)
+    row = lock_queries.lock(unit, chat_id, user_id)
     role = None if row is None else lock_queries.role(unit, chat_id, user_id)
     if row is None or role is None:
         raise NotFound("There is no such chat, or you are not in it.")
@@ -38,7 +38,7 @@ def lock_chat_to_join(unit: UnitOfWork, chat_id: int, user_id: int) -> tuple[Loc
 
     The role is the one that the caller has or will have. Raises NotFound, or Forbidden for who was removed.
     """
-    row = lock_queries.lock(unit, chat_id)
+    row = lock_queries.lock(unit, chat_id, user_id, may_join=True)
     found = None if row is None else lock_queries.standing(unit, chat_id, user_id)
     if row is None or found is None or (found.role is None and not found.is_public):
         raise NotFound("There is no such chat, or it is not public.")
@@ -47,12 +47,12 @@ def lock_chat_to_join(unit: UnitOfWork, chat_id: int, user_id: int) -> tuple[Loc
     return LockedChat._make((*row, found.role or "member")), found.role is not None
 
 
-def next_revision(unit: UnitOfWork, chat: LockedChat, members_changed: bool = False) -> int:
-    """Stamps a locked chat with a new revision, for the rows of the change to carry too.
+def next_revision(unit: UnitOfWork, chat: LockedChat, members_changed: bool = False, after: int = 0) -> int:
+    """Stamps a locked chat with a new revision, past `after`, for the rows of the change to carry too.
 
     `members_changed`: hubs ask who is in the chat before they hand on what comes after.
     """
-    return lock_queries.stamp(unit, chat.id, members_changed)
+    return lock_queries.stamp(unit, chat.id, members_changed, after)
 
 
 def post_notice(unit: UnitOfWork, chat: LockedChat, actor_id: int, action: str, **fields: Any) -> None:

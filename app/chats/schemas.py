@@ -48,6 +48,7 @@ class Chat(TypedDict):
     muted_until: Timestamp | None
     last_read_message_id: int | None
     last_read_seq: int
+    cleared_seq: int
     revision: int
 
 
@@ -63,7 +64,18 @@ class ReadState(TypedDict):
     """How far the caller has read a chat."""
 
     last_read_message_id: int | None
+    last_read_seq: int
     unread_count: int
+
+
+class ReadReceipt(TypedDict):
+    """A member has read up to a message, which has this `seq`."""
+
+    chat_id: int
+    user_id: int
+    message_id: int
+    seq: int
+    read_at: Timestamp
 
 
 class ChatQuery(Page):

@@ -42,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
     console.print(Text(_summary(current), style="dim"))
     if chosen.retry_set_aside:
         with contextlib.suppress(Unavailable):
-            tried = unread_jobs.retry_set_aside() + status_jobs.retry_set_aside()
+            tried = unread_jobs.marked.retry_set_aside() + status_jobs.marked.retry_set_aside()
             console.print(f"Tried {tried} chats again that were set aside.")
     worst = Level.GOOD
     for finding in _findings(current, chosen.recount):

@@ -28,10 +28,15 @@ _UNBLOCK = text("DELETE FROM blocks WHERE user_id = :user_id AND blocked_id = :o
 # Changes of what a person shows are told under this lock, so that the one told last is the one that holds.
 _LOCK_PRESENCE = text("SELECT last_seen_at FROM users WHERE id = :user_id FOR NO KEY UPDATE")
 
-# Whom presence_audience of app/realtime tells when a person comes and goes, blocks aside.
+# Whom presence_audience of app/realtime tells when a person comes and goes, blocks aside: keep the two alike.
 _FOLLOWS_PRESENCE = text("""
     SELECT EXISTS (SELECT FROM contacts WHERE user_id = :viewer_id AND contact_id = :user_id)
-        OR EXISTS (SELECT FROM chats WHERE direct_key = :direct_key)""")
+        OR EXISTS (
+          SELECT FROM chats c JOIN user_chat_states s ON s.chat_id = c.id AND s.user_id = :user_id
+          WHERE c.direct_key = :direct_key AND (c.last_seq > 0 OR NOT s.hidden))""")
+
+# Sends hold the same row while they look for blocks and store.
+_LOCK_DIRECT_CHAT = text("SELECT 1 FROM chats WHERE direct_key = :direct_key FOR UPDATE")
 
 
 class ContactPosition(NamedTuple):
@@ -75,8 +80,19 @@ def lock_presence(unit: UnitOfWork, user_id: int) -> datetime | None:
     return last_seen
 
 
+def lock_direct_chat(unit: UnitOfWork, user_id: int, other_id: int) -> None:
+    """Waits until what is just being sent in the direct chat of two people, if they have one, is stored or not.
+
+    What comes after it sees what this transaction has changed.
+    """
+    unit.execute(_LOCK_DIRECT_CHAT, {"direct_key": _direct_key(user_id, other_id)})
+
+
+def _direct_key(user_id: int, other_id: int) -> str:
+    return f"{min(user_id, other_id)}:{max(user_id, other_id)}"
+
+
 def follows_presence(unit: UnitOfWork, viewer_id: int, user_id: int) -> bool:
     """Whether the viewer is told when a person comes and goes, unless blocked."""
-    direct_key = f"{min(user_id, viewer_id)}:{max(user_id, viewer_id)}"
-    parameters = {"user_id": user_id, "viewer_id": viewer_id, "direct_key": direct_key}
+    parameters = {"user_id": user_id, "viewer_id": viewer_id, "direct_key": _direct_key(user_id, viewer_id)}
     return bool(unit.execute(_FOLLOWS_PRESENCE, parameters).scalar_one())

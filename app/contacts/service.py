@@ -46,10 +46,16 @@ def remove_contact(unit: UnitOfWork, user_id: int, other_id: int) -> None:
 
 
 def block(unit: UnitOfWork, user_id: int, other_id: int) -> None:
-    """Blocks a person, who is shown nothing of the caller's presence any more; raises as `remove_contact` does."""
+    """Blocks a person, who is shown nothing of the caller's presence any more; raises as `remove_contact` does.
+
+    Once this has committed, nothing more of that person is stored in the direct chat of the two.
+    """
     _require_other(unit, user_id, other_id)
     queries.lock_presence(unit, user_id)
-    if queries.block(unit, user_id, other_id) and queries.follows_presence(unit, other_id, user_id):
+    if not queries.block(unit, user_id, other_id):
+        return
+    queries.lock_direct_chat(unit, user_id, other_id)
+    if queries.follows_presence(unit, other_id, user_id):
         events.presence_shown(unit, other_id, user_id, "offline", None)
 
 

@@ -1,16 +1,19 @@
 """Runs a job over many chats so that one that fails does not stop the others, and none is tried for ever.
 
 Chats are worked on together; where that fails, one by one. A failure is counted in the database, and after three
-attempts the chat is set aside until somebody has looked at it.
+attempts the chat is set aside until somebody has looked at it. That the job's own time ran out says nothing about the
+chat at which it did: a large one takes several jobs.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import Counter
 from psycopg2.errors import QueryCanceled
 
@@ -49,10 +52,11 @@ class Attempts:
                 return True
         return False
 
-    def run(self, chat_ids: Sequence[int], count_first: bool) -> bool:
+    def run(self, chat_ids: Sequence[int], count_first: bool, deadline: float = math.inf) -> bool:
         """Works on the chats; tells whether all are done with, those set aside included.
 
         `count_first` counts the attempt before the work, so that a chat which ends the worker is known next time.
+        None is begun alone once time.monotonic() has passed `deadline`. Raises SoftTimeLimitExceeded.
         """
         with reading() as unit:
             attempts = set_aside.attempts(unit, self._job, _subjects(chat_ids))
@@ -61,8 +65,11 @@ class Attempts:
         if others and not self._together(others, count_first):
             # Those whose attempt was counted above have it taken back: which of them is to blame shows now.
             suspects = sorted([*suspects, *others])
-        done = [self._alone(chat_id) for chat_id in suspects if attempts.get(str(chat_id), 0) < set_aside.MOST_ATTEMPTS]
-        return all(done)
+        is_done = True
+        for chat_id in suspects:
+            if attempts.get(str(chat_id), 0) < set_aside.MOST_ATTEMPTS:
+                is_done &= time.monotonic() < deadline and self._alone(chat_id)
+        return is_done
 
     def retry_set_aside(self) -> int:
         """Tries chats again that were set aside, and looked at since; gives how many there were."""
@@ -78,6 +85,10 @@ class Attempts:
             self._begin(chat_ids)
         try:
             self._work(chat_ids)
+        except SoftTimeLimitExceeded:
+            if count_first:
+                self._done(chat_ids)
+            raise
         except Exception as error:
             log.warning("attempt_failed_together", of=self._job, chats=len(chat_ids), error=type(error).__name__)
             if count_first:
@@ -91,6 +102,9 @@ class Attempts:
         self._begin((chat_id,))
         try:
             self._work((chat_id,))
+        except SoftTimeLimitExceeded:
+            self._postpone(chat_id)
+            raise
         except Exception as error:
             return self._blame(chat_id, error)
         self._done((chat_id,))
@@ -100,8 +114,7 @@ class Attempts:
         """Notes the failure; tells whether the chat is set aside, which makes it done with."""
         subject = str(chat_id)
         if isinstance(error, Unavailable) and not _timed_out(error):
-            with unit_of_work() as unit:
-                set_aside.postponed(unit, self._job, (subject,))
+            self._postpone(chat_id)
             return False
         with unit_of_work() as unit:
             attempts = set_aside.failed(unit, self._job, subject, _reason(error))
@@ -115,6 +128,10 @@ class Attempts:
     def _begin(self, chat_ids: Collection[int]) -> None:
         with unit_of_work() as unit:
             set_aside.begin(unit, self._job, _subjects(chat_ids))
+
+    def _postpone(self, chat_id: int) -> None:
+        with unit_of_work() as unit:
+            set_aside.postponed(unit, self._job, _subjects((chat_id,)))
 
     def _done(self, chat_ids: Collection[int]) -> None:
         with unit_of_work() as unit:

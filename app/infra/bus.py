@@ -20,7 +20,8 @@ class Header(TypedDict):
     """What a hub must know before it hands a frame on; every field may be absent."""
 
     members_revision: NotRequired[int]
-    """The chat's members_revision when the event was made: a hub that knows an older one reloads who may receive."""
+    """The chat's members_revision when the event was made: a hub that knows an older one reloads who may receive. With
+    `chat_left` that of the going."""
     seq: NotRequired[int]
     """The message's seq: hubs deliver a chat's messages in this order and fetch what is missing. With `chat_joined`
     the last seq that the event's chat shows: what came since is delivered to who joined."""
@@ -28,6 +29,8 @@ class Header(TypedDict):
     """The seq of the message that a change is about: hubs deliver the change after it."""
     except_connection: NotRequired[str | None]
     """The socket that caused the event and has its answer already."""
+    except_users: NotRequired[list[int]]
+    """Members whom the event is not for: they have deleted the message for themselves."""
     control: NotRequired[str]
     """An order to the hub itself (`session_revoked`, `chat_joined`, `chat_left`) instead of an event."""
     subject: NotRequired[str | int]

@@ -6,7 +6,6 @@ A hash takes about 20 ms and 19 MiB: call these with no transaction open.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,6 +14,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.errors import Unavailable
+from app.infra.threads import beside_the_hub
 
 Result = TypeVar("Result")
 
@@ -55,19 +55,6 @@ def _in_turn(work: Callable[[], Result]) -> Result:
     if not _turns.acquire(timeout=_LONGEST_WAIT):
         raise Unavailable("Too many people sign in just now: please try again.", retry_after=2)
     try:
-        return _beside_the_hub(work)
+        return beside_the_hub(work)
     finally:
         _turns.release()
-
-
-def _beside_the_hub(work: Callable[[], Result]) -> Result:
-    """Runs the work in a real thread under gevent, whose hub it would stop; right here otherwise."""
-    if "gevent.monkey" not in sys.modules:
-        return work()
-    import gevent
-    from gevent import monkey
-
-    if not monkey.is_module_patched("threading"):
-        return work()
-    result: Result = gevent.get_hub().threadpool.apply(work)
-    return result

@@ -42,16 +42,18 @@ class RedisWriter:
         self._idle.set()
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
+        self._counting = threading.Lock()
 
     def submit(self, *command: str | bytes | int) -> None:
         """Queues one Redis command; drops the oldest ones past the bound."""
-        self._queue.append(command)
+        with self._counting:
+            self._queue.append(command)
+            self._idle.clear()
         self._queued_bytes += len(command[-1]) if isinstance(command[-1], bytes) else 0
         while len(self._queue) > _LARGEST_QUEUE or self._queued_bytes > _LARGEST_QUEUE_BYTES:
             self._forget(self._queue.popleft())
             self._lost = True
             dropped_commands.inc()
-        self._idle.clear()
         if self._thread is None:
             self._launch()
         self._wake.set()
@@ -88,7 +90,10 @@ class RedisWriter:
                     log.warning("redis_write_failed", waiting=len(self._queue) + len(batch), error=type(error).__name__)
                     self._put_back(batch)
                     pause.wait(_PAUSE_AFTER_FAILURE)
-            self._idle.set()
+            with self._counting:
+                # What came since the last look is not written yet.
+                if not self._queue:
+                    self._idle.set()
 
     def _take(self) -> list[Command]:
         """The oldest commands, at most a batch of them."""

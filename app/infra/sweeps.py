@@ -20,12 +20,12 @@ _MOVE = text("""
     INSERT INTO sweep_marks (name, message_id) VALUES (:name, :message_id)
     ON CONFLICT (name) DO UPDATE
     SET message_id = GREATEST(sweep_marks.message_id, EXCLUDED.message_id), updated_at = now()""")
-# Only a transaction that has written has a backend_xid; long readers (a dump) hold nothing up.
+# Only a transaction that has written has a backend_xid; long readers (a dump) hold nothing up, nor does autovacuum.
 _HORIZON = text("""
     SELECT message_id_at(LEAST(
       clock_timestamp() - make_interval(secs => :margin),
       (SELECT min(xact_start) FROM pg_stat_activity
-       WHERE datname = current_database() AND backend_xid IS NOT NULL)))""")
+       WHERE datname = current_database() AND backend_type = 'client backend' AND backend_xid IS NOT NULL)))""")
 _LAG = text("SELECT ((message_id_at(clock_timestamp()) - :message_id) >> 12) / 1000.0")
 
 

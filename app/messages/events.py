@@ -30,9 +30,14 @@ def message_sent(
     bus.send(bus.chat_messages(chat_id), bus.payload(header, new_message_frame(message_json)))
 
 
-def message_updated(unit: UnitOfWork, members_revision: int, message: Message) -> None:
-    """Tells a chat that a message was edited; it arrives after the message itself."""
+def message_updated(unit: UnitOfWork, members_revision: int, message: Message, hidden_from: list[int]) -> None:
+    """Tells a chat that a message was edited; it arrives after the message itself.
+
+    Those from whom it is hidden, as they have deleted it for themselves, do not learn its new text.
+    """
     header: bus.Header = {"members_revision": members_revision, "after_seq": message["seq"]}
+    if hidden_from:
+        header["except_users"] = hidden_from
     bus.publish(unit, bus.chat_messages(message["chat_id"]), header, bus.encode("message_updated", message))
 
 

@@ -6,10 +6,12 @@ from sqlalchemy import text
 
 from app.infra.db import UnitOfWork
 
+# Materialized: a plan may run a subquery again for each row, and each time it would find another batch.
 _CLIENT_IDS = text("""
-    DELETE FROM message_dedup WHERE (sender_id, client_id) IN (
+    WITH expired AS MATERIALIZED (
       SELECT sender_id, client_id FROM message_dedup
-      WHERE message_id < message_id_at(now() - interval '7 days') LIMIT :batch FOR UPDATE SKIP LOCKED)""")
+      WHERE message_id < message_id_at(now() - interval '7 days') LIMIT :batch FOR UPDATE SKIP LOCKED)
+    DELETE FROM message_dedup WHERE (sender_id, client_id) IN (SELECT sender_id, client_id FROM expired)""")
 
 
 def delete_client_ids(unit: UnitOfWork, batch: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from app.auth.profile import ProfileRow, profile_columns
+from app.chats.hides import is_hidden
 from app.infra.db import Prepared, UnitOfWork
 
 
@@ -28,7 +29,7 @@ class Reader(NamedTuple):
 _SUBJECT = Prepared(
     "receipts_subject",
     ("bigint", "bigint"),
-    """
+    f"""
     SELECT x.sender_id, m.role, c.type, c.member_count
     FROM messages x
     CROSS JOIN LATERAL (
@@ -37,7 +38,7 @@ _SUBJECT = Prepared(
     CROSS JOIN LATERAL (
       SELECT cleared_seq FROM user_chat_states WHERE user_id = $1 AND chat_id = x.chat_id OFFSET 0) s
     CROSS JOIN LATERAL (SELECT type, member_count FROM chats WHERE id = x.chat_id OFFSET 0) c
-    WHERE x.id = $2 AND x.deleted_at IS NULL AND NOT coalesce($1 = ANY (x.deleted_for_users), false)
+    WHERE x.id = $2 AND x.deleted_at IS NULL AND NOT {is_hidden("x", "$1")}
       AND x.seq > GREATEST(s.cleared_seq, m.history_from_seq)""",
 )
 

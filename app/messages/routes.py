@@ -19,6 +19,7 @@ from app.messages.schemas import (
 )
 from app.web.authentication import Caller
 from app.web.endpoint import Answer, operation
+from app.web.limits import limit_action
 
 blueprint = Blueprint("messages", __name__)
 
@@ -35,7 +36,9 @@ blueprint = Blueprint("messages", __name__)
 def send_message(body: NewMessage, caller: Caller) -> Answer:
     """Send a message.
 
-    Answers once it is stored durably. The same `client_id` with the same body answers 200 and the same message.
+    Answers once it is stored durably. The same `client_id` with the same body answers 200 and the same message: its
+    tombstone where it was deleted since, for all or for you, and 404 where it is not kept any longer. It is never sent
+    a second time.
     """
     sent = service.send_message(caller, body)
     return Answer(sent.json, 201 if sent.is_new else 200)
@@ -67,19 +70,21 @@ def delete_message(message_id: int, query: DeleteQuery, caller: Caller, unit: Un
     """Delete a message.
 
     For you alone, or with `for=everyone` for all: your own, in groups and channels as owner or admin any, and in a
-    direct chat the other side's too.
+    direct chat the other side's too. Service messages are nobody's own.
     """
     service.delete_message(unit, caller.user_id, message_id, query.scope == "everyone")
 
 
 @blueprint.post("/messages/<int:message_id>/forward")
-@operation(answers=Forwarded, status=201, also=(200,), raises=(Forbidden, NotFound, ClientIdReused), action="messages")
+@operation(answers=Forwarded, status=201, also=(200,), raises=(Forbidden, NotFound, ClientIdReused))
 def forward_message(message_id: int, body: ForwardMessage, caller: Caller) -> Answer:
     """Forward a message to other chats.
 
-    To all of them or to none, with its first author as `forwarded_from_user_id`. The same `client_id` with the same
-    message answers 200 and the same new messages; each of these has a `client_id` made from it and from the chat.
+    To all of them or to none, with its first author as `forwarded_from_user_id`; for the limit on sending each chat is
+    a message. The same `client_id` with the same message answers 200 and the same new messages; each of these has a
+    `client_id` made from it and from the chat.
     """
+    limit_action(caller.user_id, "messages", uses=len(body.chat_ids))
     sent = service.forward_message(caller, message_id, body)
     is_new = any(message.is_new for message in sent)
     return Answer(b'{"items":[' + b",".join(message.json for message in sent) + b"]}", 201 if is_new else 200)

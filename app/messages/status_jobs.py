@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge
 
 from app.infra import sweeps
-from app.infra.attempts import Attempts
 from app.infra.db import reading
 from app.infra.jobs import DIRTY_RECEIPTS, UPDATE_STATUS
 from app.messages import status_queries, statuses
+from app.messages.marked_chats import MarkedChats
 
 _SWEEP = "statuses"
-# What one group and one job take at most.
+# What one sweep takes at most, of chats at once and of seconds.
 _LARGEST_GROUP = 200
 _LONGEST_RUN = 15.0
 
@@ -27,25 +26,7 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-
-def _update(chat_ids: Sequence[int]) -> None:
-    statuses.update_all(chat_ids)
-
-
-_attempts = Attempts(UPDATE_STATUS, _update, chats_set_aside)
-
-
-def take_dirty(limit: int = _LARGEST_GROUP) -> int:
-    """Takes up to `limit` chats from the set of dirty ones and sees to them; gives how many were taken.
-
-    Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
-    """
-    return _attempts.take_marked(DIRTY_RECEIPTS, limit)
-
-
-def take_all_dirty() -> bool:
-    """Takes dirty chats for some seconds at most; tells whether none were left."""
-    return _attempts.take_all_marked(DIRTY_RECEIPTS, _LARGEST_GROUP, _LONGEST_RUN)
+marked = MarkedChats(UPDATE_STATUS, DIRTY_RECEIPTS, statuses.update_all, chats_set_aside, _LONGEST_RUN)
 
 
 def sweep() -> int:
@@ -68,12 +49,7 @@ def _sweep_all() -> int:
         sweep_lag.set(lag)
         if not found:
             break
-        _attempts.run([chat.chat_id for chat in found], count_first=True)
+        marked.sweep([chat.chat_id for chat in found], deadline)
         handled += len(found)
         after = found[-1].chat_id
     return handled
-
-
-def retry_set_aside() -> int:
-    """Sees again to chats that were set aside, and looked at since; gives how many there were."""
-    return _attempts.retry_set_aside()

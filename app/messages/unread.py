@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from prometheus_client import Counter
 
 from app.infra.db import UnitOfWork, reading, unit_of_work
-from app.messages import unread_events, unread_queries
+from app.messages import removals, unread_events, unread_queries
 from app.messages.unread_queries import Difference, Progress
 from config import settings
 
@@ -29,11 +29,17 @@ def fan_out(chat_id: int) -> int:
 
 
 def fan_out_all(chat_ids: Collection[int]) -> int:
-    """Counts the new messages of many chats; small chats share statements, large ones go in batches of members."""
+    """Counts the new messages of many chats; small chats share statements, large ones go in batches of members.
+
+    Deleted messages that are still in counts are taken out of them as well.
+    """
     with reading() as unit:
         due = unread_queries.progress(unit, sorted(set(chat_ids)))
+    for chat in due:
+        if chat.has_removals:
+            removals.work_off(chat.chat_id)
     counted = 0
-    for group in _groups(due):
+    for group in _groups([chat for chat in due if chat.last_seq > chat.fanned_out_seq]):
         if len(group) == 1 and _is_large(group[0]):
             counted += _fan_out_large(group[0])
         else:
@@ -103,16 +109,6 @@ def _round(chat_id: int, target: int, is_last: bool) -> int:
         if len(states) < limit:
             return counted
         after = states[-1].user_id
-
-
-def count_down(unit: UnitOfWork, chat_id: int, seqs: Sequence[int]) -> None:
-    """Takes messages out of the unread counts that hold them, and tells whose count moved.
-
-    For whoever deletes messages: in the same unit of work, after the statement that sets their `deleted_at`, and only
-    for those that it did delete; not for service messages, which never counted.
-    """
-    if seqs:
-        unread_events.unread_changed(unit, unread_queries.count_down(unit, chat_id, seqs))
 
 
 def recount(unit: UnitOfWork, chat_ids: Collection[int] | None = None) -> list[Difference]:

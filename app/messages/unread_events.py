@@ -14,9 +14,10 @@ def unread_changed(unit: UnitOfWork, counts: Sequence[Unread]) -> None:
 
     def tell() -> None:
         online = presence.online({count.user_id for count in counts})
-        for chat_id, user_id, unread_count in counts:
+        for chat_id, user_id, unread_count, revision in counts:
             if user_id in online:
-                frame = bus.encode("unread", {"chat_id": chat_id, "unread_count": unread_count})
+                data = {"chat_id": chat_id, "unread_count": unread_count, "revision": revision}
+                frame = bus.encode("unread", data)
                 bus.send(bus.user_notifications(user_id), bus.payload({}, frame))
 
     if counts:

@@ -1,27 +1,23 @@
-"""Which chats are fanned out, when: those marked dirty at once, and by the sweep all that were lost on the way.
-
-A chat that fails is counted in the database and does not stop the others; after three attempts it is set aside until
-somebody has looked at it.
-"""
+"""Which chats are fanned out, when: those marked dirty at once, and by the sweep all that were lost on the way."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge
 
 from app.infra import sweeps
-from app.infra.attempts import Attempts
 from app.infra.db import reading, unit_of_work
 from app.infra.jobs import DIRTY_CHATS, FANOUT_UNREAD
-from app.messages import unread, unread_queries
+from app.messages import removal_queries, unread, unread_queries
+from app.messages.marked_chats import MarkedChats
 
 _SWEEP = "unread"
-# What one group, one sweep and one job take at most.
+# What one sweep takes at most, of chats at once, of messages at once, and of seconds: in all, and for deleted messages.
 _LARGEST_GROUP = 200
 _LARGEST_STRETCH = 50_000
 _LONGEST_RUN = 20.0
+_LONGEST_REMOVING = 10.0
 
 chats_set_aside = Counter("paperplane_unread_chats_set_aside", "Chats set aside after the fan-out failed too often.")
 sweep_lag = Gauge(
@@ -30,25 +26,7 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-
-def _fan_out(chat_ids: Sequence[int]) -> None:
-    unread.fan_out_all(chat_ids)
-
-
-_attempts = Attempts(FANOUT_UNREAD, _fan_out, chats_set_aside)
-
-
-def take_dirty(limit: int = _LARGEST_GROUP) -> int:
-    """Takes up to `limit` chats from the set of dirty ones and fans them out; gives how many were taken.
-
-    Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
-    """
-    return _attempts.take_marked(DIRTY_CHATS, limit)
-
-
-def take_all_dirty() -> bool:
-    """Takes dirty chats for some seconds at most; tells whether none were left."""
-    return _attempts.take_all_marked(DIRTY_CHATS, _LARGEST_GROUP, _LONGEST_RUN)
+marked = MarkedChats(FANOUT_UNREAD, DIRTY_CHATS, unread.fan_out_all, chats_set_aside, _LONGEST_RUN)
 
 
 def sweep() -> int:
@@ -56,15 +34,19 @@ def sweep() -> int:
     with sweeps.only_one(_SWEEP) as alone:
         if not alone:
             return 0
+        begun = time.monotonic()
+        with reading() as unit:
+            with_removals = removal_queries.chats(unit, _LARGEST_GROUP)
+        marked.sweep(with_removals, begun + _LONGEST_REMOVING)
         with reading() as unit:
             mark = sweeps.mark(unit, _SWEEP)
             horizon = sweeps.safe_horizon(unit)
-        return _sweep_all(horizon) if mark is None else _sweep_from(mark, horizon)
+        deadline = begun + _LONGEST_RUN
+        return _sweep_all(horizon, deadline) if mark is None else _sweep_from(mark, horizon, deadline)
 
 
-def _sweep_all(horizon: int) -> int:
+def _sweep_all(horizon: int, deadline: float) -> int:
     """The first run: looks at every chat, and leaves the mark only once it is through with them."""
-    deadline = time.monotonic() + _LONGEST_RUN
     handled = after = 0
     complete = True
     while time.monotonic() < deadline:
@@ -74,23 +56,21 @@ def _sweep_all(horizon: int) -> int:
             if complete:
                 _advance(horizon)
             break
-        complete &= _attempts.run(chat_ids, count_first=True)
+        complete &= marked.sweep(chat_ids, deadline)
         handled += len(chat_ids)
         after = chat_ids[-1]
     return handled
 
 
-def _sweep_from(mark: int, horizon: int) -> int:
-    deadline = time.monotonic() + _LONGEST_RUN
+def _sweep_from(mark: int, horizon: int, deadline: float) -> int:
     handled = 0
     while mark < horizon and time.monotonic() < deadline:
         with reading() as unit:
             until = unread_queries.end_of_stretch(unit, mark, horizon, _LARGEST_STRETCH)
             chat_ids = unread_queries.behind_with_messages(unit, mark, until)
-        groups = [chat_ids[start : start + _LARGEST_GROUP] for start in range(0, len(chat_ids), _LARGEST_GROUP)]
-        results = [_attempts.run(group, count_first=True) for group in groups]
+        complete = marked.sweep(chat_ids, deadline)
         handled += len(chat_ids)
-        if not all(results):
+        if not complete:
             # The mark stays before what was not handled; what was is not behind any more.
             break
         mark = until
@@ -102,8 +82,3 @@ def _advance(mark: int) -> None:
     with unit_of_work() as unit:
         sweeps.move_mark(unit, _SWEEP, mark)
         sweep_lag.set(sweeps.lag_seconds(unit, mark))
-
-
-def retry_set_aside() -> int:
-    """Lets chats that were set aside, and looked at since, be fanned out again, now; gives how many there were."""
-    return _attempts.retry_set_aside()

@@ -7,19 +7,18 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from app.chats.unread import COUNTED, is_for
 from app.infra.db import Prepared, UnitOfWork
-
-# What counts as unread for everybody but its sender.
-_COUNTS = "x.message_type <> 'service' AND x.deleted_at IS NULL"
 
 
 class Progress(NamedTuple):
-    """How far a chat has come, and how far its members are counted."""
+    """How far a chat has come, how far its members are counted, and whether deleted messages are still in counts."""
 
     chat_id: int
     last_seq: int
     fanned_out_seq: int
     member_count: int
+    has_removals: bool
 
 
 class State(NamedTuple):
@@ -30,11 +29,16 @@ class State(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A member's new count of unread messages."""
+    """A member's new count of unread messages.
+
+    `revision` is drawn while the state is held and is past the state's own: of two counts of one state the later one
+    has the higher. It is stored nowhere, since a count that moves by itself is nothing to sync.
+    """
 
     chat_id: int
     user_id: int
     unread_count: int
+    revision: int
 
 
 class Difference(NamedTuple):
@@ -50,8 +54,11 @@ _PROGRESS = Prepared(
     "unread_progress",
     ("bigint[]",),
     """
-    SELECT id, last_seq, fanned_out_seq, member_count FROM chats
-    WHERE id = ANY ($1) AND last_seq > fanned_out_seq ORDER BY id""",
+    SELECT * FROM (
+      SELECT c.id, c.last_seq, c.fanned_out_seq, c.member_count,
+        EXISTS (SELECT FROM unread_removals w WHERE w.chat_id = c.id) AS has_removals
+      FROM chats c WHERE c.id = ANY ($1) OFFSET 0) p
+    WHERE last_seq > fanned_out_seq OR has_removals ORDER BY id""",
 )
 
 # Whoever locks more than one state does so in the order of (chat_id, user_id): no deadlocks.
@@ -67,36 +74,59 @@ _LOCK_CHATS = Prepared(
     FOR NO KEY UPDATE OF s""",
 )
 
-# One large chat, walked along the key of its members.
+# One large chat, walked along the key of its members. Bounds on (chat_id, user_id) in place of `chat_id = $1` keep the
+# planner off the index of user_id, along which the members of one chat are far apart.
 _LOCK_PART = Prepared(
     "unread_lock_part",
     ("bigint", "bigint", "bigint", "integer"),
     """
     SELECT m.chat_id, m.user_id
     FROM chat_members m JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
-    WHERE m.chat_id = $1 AND m.user_id > $3 AND m.left_at IS NULL AND s.counted_seq < $2
-    ORDER BY m.user_id LIMIT $4
+    WHERE (m.chat_id, m.user_id) > ($1, $3) AND (m.chat_id, m.user_id) < ($1 + 1, 0) AND m.left_at IS NULL
+      AND s.counted_seq < $2
+    ORDER BY m.chat_id, m.user_id LIMIT $4
     FOR NO KEY UPDATE OF s""",
 )
 
-# A member's share is (all that counts past the member's place) - (the member's own past it). Members stand at few
-# different places, so the first is a running count along each chat's places and messages together, newest first: one
-# sort instead of a look at the messages for each member. A message at a place is counted there: `is_place DESC`.
+# A member's share is (all that is unread past the member's place) - (what of it is not for that member: own messages,
+# and those deleted for oneself). Members stand at few different places, so the first is a running count along each
+# chat's places and messages together, newest first: one sort instead of a look at the messages for each member. A
+# message at a place is counted there: `is_place DESC`. Messages that wait in `unread_removals` are counted like others
+# for members whom the worker that takes them out has yet to come to.
 _COUNT = Prepared(
     "unread_count",
     ("bigint[]", "bigint[]", "bigint[]", "bigint[]"),
-    f"""
+    """
     WITH behind AS MATERIALIZED (
       SELECT s.chat_id, s.user_id, t.target, GREATEST(s.counted_seq, s.last_read_seq) AS place
       FROM unnest($1, $2) AS k (chat_id, user_id)
       JOIN unnest($3, $4) AS t (chat_id, target) ON t.chat_id = k.chat_id
       JOIN user_chat_states s ON s.chat_id = k.chat_id AND s.user_id = k.user_id AND s.counted_seq < t.target
+    ), stretch AS MATERIALIZED (
+      SELECT chat_id, target, min(place) AS lowest FROM behind GROUP BY chat_id, target
     ), fresh AS MATERIALIZED (
-      SELECT r.chat_id, f.seq, f.sender_id
-      FROM (SELECT chat_id, target, min(place) AS lowest FROM behind GROUP BY chat_id, target) r
+      SELECT r.chat_id, f.seq, f.sender_id, f.passed_user_id
+      FROM stretch r
       CROSS JOIN LATERAL (
-        SELECT x.seq, x.sender_id FROM messages x
-        WHERE x.chat_id = r.chat_id AND x.seq > r.lowest AND x.seq <= r.target AND {_COUNTS} OFFSET 0) f
+        SELECT x.seq, x.sender_id, x.deleted_at, CASE WHEN x.deleted_at IS NOT NULL THEN (
+          SELECT passed_user_id FROM unread_removals w WHERE w.chat_id = x.chat_id AND w.seq = x.seq
+          ) END AS passed_user_id
+        FROM messages x
+        WHERE x.chat_id = r.chat_id AND x.seq > r.lowest AND x.seq <= r.target AND x.message_type <> 'service'
+        OFFSET 0) f
+      WHERE f.deleted_at IS NULL OR f.passed_user_id IS NOT NULL
+    ), exempt AS (
+      SELECT chat_id, seq, sender_id AS user_id FROM fresh WHERE sender_id IS NOT NULL
+      UNION
+      SELECT r.chat_id, h.seq, h.user_id
+      FROM stretch r
+      CROSS JOIN LATERAL (
+        SELECT seq, user_id FROM message_hides
+        WHERE chat_id = r.chat_id AND seq > r.lowest AND seq <= r.target AND seq > 0 OFFSET 0) h
+      JOIN fresh f ON f.chat_id = r.chat_id AND f.seq = h.seq
+      UNION
+      SELECT f.chat_id, f.seq, b.user_id FROM fresh f JOIN behind b ON b.chat_id = f.chat_id
+      WHERE f.passed_user_id > 0 AND b.user_id <= f.passed_user_id
     ), line AS (
       SELECT chat_id, seq, false AS is_place FROM fresh UNION ALL SELECT DISTINCT chat_id, place, true FROM behind
     ), places AS MATERIALIZED (
@@ -111,44 +141,13 @@ _COUNT = Prepared(
       FROM behind b JOIN places p ON p.chat_id = b.chat_id AND p.place = b.place
       UNION ALL
       SELECT b.chat_id, b.user_id, b.target, -1
-      FROM fresh f JOIN behind b ON b.chat_id = f.chat_id AND b.user_id = f.sender_id AND f.seq > b.place
+      FROM exempt e JOIN behind b ON b.chat_id = e.chat_id AND b.user_id = e.user_id AND e.seq > b.place
     ), share AS MATERIALIZED (
       SELECT chat_id, user_id, target, sum(number) AS added FROM parts GROUP BY chat_id, user_id, target
     )
     UPDATE user_chat_states s SET unread_count = s.unread_count + share.added, counted_seq = share.target
     FROM share WHERE s.user_id = share.user_id AND s.chat_id = share.chat_id
-    RETURNING s.chat_id, s.user_id, s.unread_count""",
-)
-
-# Also states that are not counted so far yet are locked: a fan-out that counts them then waits for the deletion to
-# commit, and sees it.
-_LOCK_UNREAD = Prepared(
-    "unread_lock_unread",
-    ("bigint", "bigint"),
-    """
-    SELECT s.chat_id, s.user_id
-    FROM chat_members m JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
-    WHERE m.chat_id = $1 AND s.last_read_seq < $2
-    ORDER BY s.user_id
-    FOR NO KEY UPDATE OF s""",
-)
-
-_COUNT_DOWN = Prepared(
-    "unread_count_down",
-    ("bigint", "bigint[]", "bigint[]"),
-    """
-    WITH gone AS MATERIALIZED (
-      SELECT seq, sender_id FROM messages WHERE chat_id = $1 AND seq = ANY ($3) AND message_type <> 'service'
-    ), share AS (
-      SELECT s.user_id, count(*) AS removed
-      FROM unnest($2) AS k (user_id)
-      JOIN user_chat_states s ON s.user_id = k.user_id AND s.chat_id = $1
-      JOIN gone g ON g.seq > s.last_read_seq AND g.seq <= s.counted_seq AND g.sender_id IS DISTINCT FROM s.user_id
-      GROUP BY s.user_id
-    )
-    UPDATE user_chat_states s SET unread_count = s.unread_count - share.removed
-    FROM share WHERE s.user_id = share.user_id AND s.chat_id = $1
-    RETURNING s.chat_id, s.user_id, s.unread_count""",
+    RETURNING s.chat_id, s.user_id, s.unread_count, next_message_id(s.revision)""",
 )
 
 # Never waits for a sender nor lets one wait: a chat that is being written to will be fanned out again anyway.
@@ -182,10 +181,10 @@ _STRETCH = text("SELECT id FROM messages WHERE id > :after AND id <= :until ORDE
 # As plain as can be, because it is what the fan-out is measured by.
 _RECOUNT = text(f"""
     SELECT * FROM (
-      SELECT s.chat_id, s.user_id, s.unread_count, (
+      SELECT s.chat_id, s.user_id, {COUNTED} AS unread_count, (
         SELECT count(*) FROM messages x
         WHERE x.chat_id = s.chat_id AND x.seq > s.last_read_seq AND x.seq <= GREATEST(s.counted_seq, c.fanned_out_seq)
-          AND x.sender_id IS DISTINCT FROM s.user_id AND {_COUNTS}) AS recount
+          AND {is_for("x", "s.user_id")} AND x.deleted_at IS NULL) AS recount
       FROM chats c
       JOIN chat_members m ON m.chat_id = c.id AND m.left_at IS NULL
       JOIN user_chat_states s ON s.chat_id = m.chat_id AND s.user_id = m.user_id
@@ -201,7 +200,7 @@ def relax_durability(unit: UnitOfWork) -> None:
 
 
 def progress(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[Progress]:
-    """Those of the chats that are behind; read without a lock."""
+    """Those of the chats where something is due; read without a lock."""
     return [Progress(*row) for row in _PROGRESS.rows(unit.connection, list(chat_ids))]
 
 
@@ -229,12 +228,6 @@ def count(unit: UnitOfWork, states: Sequence[State], targets: Mapping[int, int])
         list(targets.values()),
     )
     return [Unread(*row) for row in rows]
-
-
-def count_down(unit: UnitOfWork, chat_id: int, seqs: Sequence[int]) -> list[Unread]:
-    """Takes messages that this transaction deleted out of the counts that hold them."""
-    users = [row[1] for row in _LOCK_UNREAD.rows(unit.connection, chat_id, max(seqs))]
-    return [Unread(*row) for row in _COUNT_DOWN.rows(unit.connection, chat_id, users, list(seqs))]
 
 
 def finish(unit: UnitOfWork, targets: Mapping[int, int]) -> None:

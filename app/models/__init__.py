@@ -3,7 +3,7 @@
 from app.models.base import Base
 from app.models.chats import Chat, ChatMember, UserChatState
 from app.models.jobs import SetAsideJob, SweepMark
-from app.models.messages import Message, MessageDedup, MessageReadReceipt, QueuedReceipt
+from app.models.messages import Message, MessageDedup, MessageHide, MessageReadReceipt, QueuedReceipt, UnreadRemoval
 from app.models.sessions import AttemptCount, OneTimeCode, PendingRegistration, Session
 from app.models.users import AuditEntry, Block, Contact, User, UserName
 
@@ -19,6 +19,7 @@ __all__ = [
     "Contact",
     "Message",
     "MessageDedup",
+    "MessageHide",
     "MessageReadReceipt",
     "OneTimeCode",
     "PendingRegistration",
@@ -26,6 +27,7 @@ __all__ = [
     "Session",
     "SetAsideJob",
     "SweepMark",
+    "UnreadRemoval",
     "User",
     "UserChatState",
     "UserName",

@@ -16,7 +16,7 @@ from app.models.base import Base, BigId, Counter, CreatedAt
 class Chat(Base):
     """A direct chat, group or channel. Whoever changes it or who is in it locks this row first.
 
-    Every message up to `read_seq` has been marked as read, up to `delivered_seq` at least as delivered.
+    Of the messages up to `read_seq` no status can change any more; those up to `delivered_seq` are not delivered later.
     """
 
     __tablename__ = "chats"
@@ -56,7 +56,7 @@ class ChatMember(Base):
     __tablename__ = "chat_members"
     __table_args__ = (
         CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
-        Index("ix_chat_members_user_id", "user_id"),
+        Index("ix_chat_members_user_id_chat_id", "user_id", "chat_id"),
         Index("ix_chat_members_staff", "chat_id", "user_id", postgresql_where=text("role <> 'member'")),
     )
 

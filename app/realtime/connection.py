@@ -17,7 +17,8 @@ from typing import Any
 
 import gevent
 from prometheus_client import Counter
-from wsproto import WSConnection
+from wsproto.connection import Connection as FrameParser
+from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
@@ -31,6 +32,8 @@ _RECEIVED_IN_A_ROW = 4
 _SEND_BUFFER = 65_536
 # How long a socket that we close may take to receive what is left and the close frame.
 _CLOSE_TIMEOUT = 2.0
+
+_NOBODY = Caller(0, "", 0.0)
 
 dropped_frames = Counter("paperplane_socket_frames_dropped_total", "Typing and presence dropped for slow sockets.")
 closed_sockets = Counter("paperplane_sockets_closed_total", "Sockets closed by this side.", ["code"])
@@ -56,13 +59,13 @@ class Connection:
         "ready",
         "renewed_at",
         "rooms",
-        "user_id",
         "waiting_frames",
     )
 
-    def __init__(self, sock: socket.socket, parser: WSConnection, caller: Caller) -> None:
+    def __init__(self, sock: socket.socket) -> None:
+        """Takes the socket over and closes it at the end; whose it is shows when `caller` is set."""
         self._socket = sock
-        self._parser = parser
+        self._parser = FrameParser(ConnectionType.SERVER)
         # gevent's socket waits for buffer space; the plain one below it answers at once that there is none.
         self._direct: Any = getattr(sock, "_sock", None) if type(sock).__name__ == "socket" else None
         self._queue: deque[memoryview] = deque()
@@ -72,8 +75,7 @@ class Connection:
         self._closing = False
         self._peer_closed = False
         self.id = secrets.token_hex(8)
-        self.caller = caller
-        self.user_id = caller.user_id
+        self.caller = _NOBODY
         self.rooms: set[int] = set()
         self.last_heard = self.renewed_at = self.pinged_at = time.monotonic()
         self.ready = False
@@ -83,6 +85,11 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             pass  # A unix socket has no TCP options, and a dead one shows at the first read.
+
+    @property
+    def user_id(self) -> int:
+        """Whose socket it is; 0 until that is known."""
+        return self.caller.user_id
 
     # --- reading, in the greenlet of the handler ---
 
@@ -202,19 +209,23 @@ class Connection:
         return self._closing
 
     def wait_closed(self) -> None:
-        """Waits until our last frames are written and the client has closed too, a moment at most.
+        """Waits until our last frames are written and the client has closed too, a moment at most; then it is gone.
 
         What still comes is read and thrown away: a socket that is closed with unread data resets the connection, and
         the client might never see why it was closed (RFC 6455 section 7.1.1).
         """
-        if self._drainer is not None:
-            self._drainer.join(timeout=_CLOSE_TIMEOUT)
-        while self._closing and not self._peer_closed:
-            gevent.sleep(0)
-            try:
-                self._peer_closed = not self._socket.recv(_RECEIVE_BYTES)
-            except OSError:
-                return
+        try:
+            if self._drainer is not None:
+                self._drainer.join(timeout=_CLOSE_TIMEOUT)
+            while self._closing and not self._peer_closed:
+                gevent.sleep(0)
+                try:
+                    self._peer_closed = not self._socket.recv(_RECEIVE_BYTES)
+                except OSError:
+                    return
+        finally:
+            self._closing = True
+            self._socket.close()
 
     def _enqueue(self, rest: memoryview) -> None:
         self._queue.append(rest)

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from app.chats import socket as chats_socket
 from app.chats.message import Message
-from app.chats.schemas import Chat, DeliveryStatus, Role
+from app.chats.schemas import Chat, DeliveryStatus, ReadReceipt, Role
 from app.errors import FieldError
 from app.infra.db import reading
 from app.infra.times import Timestamp
@@ -70,15 +70,6 @@ class MessageDeleted(TypedDict):
     revision: int
 
 
-class ReadReceipt(TypedDict):
-    """A member has read up to a message."""
-
-    chat_id: int
-    user_id: int
-    message_id: int
-    read_at: Timestamp
-
-
 class MessageStatus(TypedDict):
     """What the receiver wrote up to a message has arrived at a member (`user_id`), or was read there."""
 
@@ -105,9 +96,10 @@ class Presence(TypedDict):
 
 
 class ChatRemoved(TypedDict):
-    """A chat is out of the user's list."""
+    """A chat is out of the user's list; a client that holds it with a higher revision knows that the user is back."""
 
     chat_id: int
+    revision: int
 
 
 class MemberUpdated(TypedDict):
@@ -119,10 +111,11 @@ class MemberUpdated(TypedDict):
 
 
 class Unread(TypedDict):
-    """How many messages of a chat the user has not read."""
+    """How many messages of a chat the user has not read; nothing that is older than the highest `revision` seen."""
 
     chat_id: int
     unread_count: int
+    revision: int
 
 
 class Pong(TypedDict):

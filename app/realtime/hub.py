@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import deque
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import gevent
 import structlog
+from gevent.pool import Group
 from prometheus_client import Gauge
 
 from app.chats import typing
 from app.chats.service import rooms_of_user
-from app.errors import AppError, RateLimited
+from app.errors import AppError, RateLimited, Unavailable
 from app.infra import bus
 from app.infra.db import reading
 from app.realtime import presence, queries
 from app.realtime.connection import Connection
-from app.realtime.room import Room
+from app.realtime.heartbeat import Heartbeat
+from app.realtime.rooms import Rooms
 from app.realtime.subscription import Subscription
-from app.realtime.wire import PING, CloseCode, text_frame
+from app.realtime.wire import CloseCode, text_frame
 from app.sync.service import current_cursor
 from app.web.authentication import require_live_session
+from app.web.input import LARGEST_ID
 from config import settings
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_TICK = 1.0
 _CHUNK = 1000
 _DRAIN_SECONDS = 1.5
-_OPENING_SECONDS = 3.0
 _PAUSE_AFTER_FAILURE = 1.0
 
 open_sockets = Gauge("paperplane_sockets_open", "Open sockets.", multiprocess_mode="livesum")
@@ -41,13 +42,12 @@ class Hub:
 
     def __init__(self) -> None:
         self._people: dict[int, set[Connection]] = {}
-        self._rooms: dict[int, Room] = {}
         self._connections: set[Connection] = set()
         self._subscription = Subscription(self._receive, self._begin_resync)
-        self._sessions_checked_at = time.monotonic()
+        self._rooms = Rooms(self._subscription, self._connections.__contains__, self._expel, self._tell_to_sync)
         self._lanes: dict[int, deque[tuple[bus.Header, bytes, bool]]] = {}
         self._resync_wanted = self._resyncing = False
-        gevent.spawn(self._beat)
+        self._heartbeat = Heartbeat(self._connections, self.close_session)
 
     # --- connections come and go ---
 
@@ -59,12 +59,17 @@ class Hub:
         """Lets a connection receive, and greets it; events that come meanwhile follow the greeting.
 
         The cursor is read before anything is joined: what it leaves out, the connection receives. Raises
-        SessionRevoked, or Unavailable without PostgreSQL.
+        SessionRevoked, RateLimited, or Unavailable without PostgreSQL and while the process ends.
         """
         user_id = connection.user_id
         with reading() as unit:
             cursor = current_cursor(unit)
-        # Nothing waits between counting and adding, so handshakes at the same moment get no more than the limit.
+        # Nothing waits from here to the adding: nobody slips past the drain, and handshakes at the same moment get no
+        # more than the limit.
+        if is_draining():
+            raise Unavailable("restarting")
+        if len(self._connections) >= settings().web_connections:
+            raise Unavailable("this process holds as many sockets as it may")
         if self.count(user_id) >= settings().ws_connections_per_user:
             raise RateLimited("too many sockets")
         self._connections.add(connection)
@@ -75,11 +80,12 @@ class Hub:
         with reading() as unit:
             require_live_session(unit, connection.caller)
             chats = rooms_of_user(unit, user_id)
-        self._join(chats, [connection])
+        self._rooms.join(chats, [connection])
         connection.open(self._hello(connection, cursor))
-        gevent.spawn(presence.connected, user_id, connection.id)
+        is_here = partial(self._connections.__contains__, connection)
+        gevent.spawn(presence.connected, user_id, connection.id, is_here)
 
-    def disconnect(self, connection: Connection, is_draining: bool = False) -> None:
+    def disconnect(self, connection: Connection) -> None:
         """Forgets a connection; its person goes offline unless the server only restarts."""
         self._connections.discard(connection)
         open_sockets.set(len(self._connections))
@@ -91,8 +97,8 @@ class Hub:
                 user_id = connection.user_id
                 self._subscription.remove([bus.user_notifications(user_id), bus.user_status(user_id)])
                 typing.stop_all(user_id)
-        self._leave(connection, list(connection.rooms))
-        if not is_draining:
+        self._rooms.leave(connection, list(connection.rooms))
+        if not is_draining():
             gevent.spawn(presence.disconnected, connection.user_id, connection.id)
 
     def close_session(self, session_id: str) -> None:
@@ -100,14 +106,10 @@ class Hub:
         for connection in [c for c in self._connections if c.caller.session_id == session_id]:
             connection.close(CloseCode.UNAUTHENTICATED, "session revoked")
 
-    def drain(self) -> None:
-        """Tells all clients that the server restarts, and waits a moment until they are told."""
-        connections = list(self._connections)
-        for connection in connections:
+    def close_all(self) -> None:
+        """Tells all clients that the server restarts."""
+        for connection in list(self._connections):
             connection.close(CloseCode.RESTARTING, "server restarting: reconnect with jitter")
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while self._connections and time.monotonic() < deadline:
-            gevent.sleep(0.02)
 
     def _hello(self, connection: Connection, cursor: str) -> bytes:
         data = {
@@ -118,72 +120,10 @@ class Hub:
         }
         return text_frame(bus.encode("hello", data))
 
-    # --- rooms ---
-
-    def _join(self, chat_ids: Iterable[int], connections: Iterable[Connection]) -> None:
-        """Puts connections into rooms; new rooms are subscribed first and then opened."""
-        # Who left meanwhile must not leave an empty room behind, which nobody would ever close.
-        joining = [connection for connection in connections if connection in self._connections]
-        if not joining:
-            return
-        new, opening = [], []
-        for chat_id in chat_ids:
-            room = self._rooms.get(chat_id)
-            if room is None:
-                room = self._rooms[chat_id] = Room(chat_id, self._expel, self._tell_to_sync)
-                new.append(chat_id)
-            elif room.delivered_seq is None:
-                opening.append(room.opened)
-            for connection in joining:
-                room.connections.add(connection)
-                connection.rooms.add(chat_id)
-        if new:
-            self._subscription.add(
-                [channel for chat_id in new for channel in (bus.chat_messages(chat_id), bus.chat_typing(chat_id))]
-            )
-            try:
-                self._open_rooms(new)
-            except AppError:
-                # Others may be waiting in these rooms.
-                gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, new)
-                raise
-        if opening:
-            # Another connection is just opening these rooms; greeted before they are, a client could miss messages.
-            gevent.wait(opening, timeout=_OPENING_SECONDS)
-
-    def _open_rooms(self, chat_ids: list[int]) -> None:
-        for start in range(0, len(chat_ids), _CHUNK):
-            chunk = chat_ids[start : start + _CHUNK]
-            with reading() as unit:
-                states = queries.room_states(unit, chunk)
-            for chat_id in chunk:
-                room = self._rooms.get(chat_id)
-                if room is not None and room.delivered_seq is None and chat_id in states:
-                    room.begin(*states[chat_id])
-
-    def _open_again(self, chat_ids: list[int]) -> None:
-        """Opens rooms of which PostgreSQL could not tell, as soon as it can."""
-        try:
-            self._open_rooms(chat_ids)
-        except AppError:
-            gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, chat_ids)
-
-    def _leave(self, connection: Connection, chat_ids: Iterable[int]) -> None:
-        empty = []
-        for chat_id in chat_ids:
-            connection.rooms.discard(chat_id)
-            room = self._rooms.get(chat_id)
-            if room is not None:
-                room.connections.discard(connection)
-                if not room.connections:
-                    del self._rooms[chat_id]
-                    empty += [bus.chat_messages(chat_id), bus.chat_typing(chat_id)]
-        self._subscription.remove(empty)
-
     def _expel(self, chat_id: int, user_ids: set[int]) -> None:
         for user_id in user_ids:
             for connection in list(self._people.get(user_id, ())):
-                self._leave(connection, [chat_id])
+                self._rooms.leave(connection, [chat_id])
 
     # --- what comes from Redis ---
 
@@ -228,6 +168,8 @@ class Hub:
         del self._lanes[user_id]
 
     def _tell(self, user_id: int, frame: bytes, droppable: bool = False) -> None:
+        if not frame:
+            return  # An order that was none.
         framed = text_frame(frame)
         for connection in tuple(self._people.get(user_id, ())):
             connection.deliver(framed, droppable)
@@ -236,17 +178,19 @@ class Hub:
         """Carries out an order to the hub, if it is one, and hands on the event that came with it."""
         chat_id = int(header.get("subject", 0))
         control = header.get("control")
-        if control == "chat_left":
-            self._expel(chat_id, {user_id})
+        room = self._rooms.get(chat_id)
+        if control == "chat_left" and room is not None:
+            room.check_members(header.get("members_revision", LARGEST_ID))
         # Sockets that are in the room already have had all since their greeting.
         connections = [c for c in self._people.get(user_id, ()) if chat_id not in c.rooms]
         if control == "chat_joined":
             try:
-                self._join([chat_id], connections)
+                # Nobody has asked yet whether the person is still a member: a removal may have overtaken the order.
+                # Those in the room are let in once more, since it may just be told that they were no members before.
+                self._rooms.join({chat_id: 0}, list(self._people.get(user_id, ())))
             except AppError as error:
                 log.warning("join_waits", chat_id=chat_id, error=error.code)
-        if frame:
-            self._tell(user_id, frame, droppable)
+        self._tell(user_id, frame, droppable)
         room = self._rooms.get(chat_id)
         if control == "chat_joined" and room is not None and "seq" in header:
             room.replay(connections, header["seq"])
@@ -273,17 +217,11 @@ class Hub:
 
     def _resync(self) -> None:
         """After a break: who may receive is asked anew, what was missed is delivered, and clients are told to sync."""
-        self._check_sessions()
+        self._heartbeat.check_sessions()
         people = list(self._people)
         for start in range(0, len(people), _CHUNK):
             self._rejoin(people[start : start + _CHUNK])
-        chat_ids = list(self._rooms)
-        for start in range(0, len(chat_ids), _CHUNK):
-            with reading() as unit:
-                states = queries.room_states(unit, chat_ids[start : start + _CHUNK])
-            for chat_id, state in states.items():
-                if chat_id in self._rooms:
-                    self._rooms[chat_id].catch_up(*state)
+        self._rooms.catch_up()
         self._tell_to_sync(self._connections)
 
     def _rejoin(self, user_ids: list[int]) -> None:
@@ -292,9 +230,9 @@ class Hub:
         with reading() as unit:
             chats_of = queries.rooms_of_people(unit, user_ids)
         for connection, rooms in before.items():
-            chats = chats_of.get(connection.user_id, set())
-            self._leave(connection, rooms - chats)
-            self._join(chats - rooms, [connection])
+            chats = chats_of.get(connection.user_id, {})
+            self._rooms.leave(connection, rooms - chats.keys())
+            self._rooms.join({chat: revision for chat, revision in chats.items() if chat not in rooms}, [connection])
 
     def _tell_to_sync(self, connections: Iterable[Connection]) -> None:
         """Greets sockets once more: events may have been lost, and the client's own cursor tells from where."""
@@ -306,64 +244,30 @@ class Hub:
         for connection in ready:
             connection.send(self._hello(connection, cursor))
 
-    # --- time ---
-
-    def _beat(self) -> None:
-        """Pings who is silent, closes who is gone or no longer signed in, renews leases."""
-        while True:
-            # Often enough that a ping is never late enough to make an answering client look silent.
-            tick = min(_LONGEST_TICK, settings().ws_heartbeat / 10)
-            asleep_at = time.monotonic()
-            gevent.sleep(tick)
-            self._excuse(time.monotonic() - asleep_at - tick)
-            try:
-                self._check_heartbeats()
-                if time.monotonic() - self._sessions_checked_at >= settings().ws_heartbeat:
-                    self._sessions_checked_at = time.monotonic()
-                    self._check_sessions()
-            except Exception as error:
-                # The beat must go on whatever happens to one connection or query.
-                log.warning("heartbeat_failed", error=type(error).__name__)
-
-    def _excuse(self, stood_still: float) -> None:
-        """Gives clients the seconds back in which this process did not run: their answers may lie unread."""
-        for connection in self._connections:
-            if connection.pinged_at > connection.last_heard:
-                connection.pinged_at += max(0.0, stood_still)
-
-    def _check_heartbeats(self) -> None:
-        heartbeat = settings().ws_heartbeat
-        now, unix_now = time.monotonic(), time.time()
-        for index, connection in enumerate(list(self._connections)):
-            silent = now - connection.last_heard
-            if connection.caller.expires_at <= unix_now:
-                connection.close(CloseCode.UNAUTHENTICATED, "token expired")
-            elif connection not in self._connections:
-                continue
-            elif connection.pinged_at > connection.last_heard and now - connection.pinged_at >= heartbeat:
-                connection.close(CloseCode.NO_HEARTBEAT, "no heartbeat")
-            elif now - connection.renewed_at >= heartbeat:
-                connection.renewed_at = now
-                if connection.pinged_at <= connection.last_heard:
-                    connection.pinged_at = now
-                connection.send(PING)
-                if silent < heartbeat:
-                    presence.renewed(connection.user_id, connection.id)
-            if index % 100 == 99:
-                gevent.sleep(0)
-
-    def _check_sessions(self) -> None:
-        """Closes sockets of sessions that were signed out while nobody could tell us."""
-        sessions = {connection.caller.session_id for connection in self._connections}
-        if not sessions:
-            return
-        with reading() as unit:
-            live = queries.live_sessions(unit, sorted(sessions))
-        for session_id in sessions - live:
-            self.close_session(session_id)
-
 
 @lru_cache(maxsize=1)
 def hub() -> Hub:
     """The hub of this process; begins at the first socket."""
     return Hub()
+
+
+_draining = threading.Event()
+
+lives = Group()
+"""The greenlets of this process's sockets, those that are just being opened among them."""
+
+
+def is_draining() -> bool:
+    """Whether this process is about to stop."""
+    return _draining.is_set()
+
+
+def drain() -> None:
+    """Closes all sockets of this process with 1012, also those that are just being opened; for SIGTERM.
+
+    Waits a moment until their clients are told.
+    """
+    _draining.set()
+    if hub.cache_info().currsize:
+        hub().close_all()
+    lives.join(timeout=_DRAIN_SECONDS)

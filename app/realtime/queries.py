@@ -27,15 +27,16 @@ def room_states(unit: UnitOfWork, chat_ids: Sequence[int]) -> dict[int, RoomStat
     return {row[0]: RoomState(row[1], row[2]) for row in rows}
 
 
-def rooms_of_people(unit: UnitOfWork, user_ids: Sequence[int]) -> dict[int, set[int]]:
-    """The ids of the chats that each of the people is in."""
+def rooms_of_people(unit: UnitOfWork, user_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+    """The chats that each of the people is in, with the chats' members_revisions."""
     rows: Iterable[Any] = unit.execute(
         text("""
-            SELECT user_id, array_agg(chat_id) FROM chat_members
-            WHERE user_id = ANY (CAST(:user_ids AS bigint[])) AND left_at IS NULL GROUP BY user_id"""),
+            SELECT m.user_id, array_agg(m.chat_id), array_agg(c.members_revision)
+            FROM chat_members m JOIN chats c ON c.id = m.chat_id
+            WHERE m.user_id = ANY (CAST(:user_ids AS bigint[])) AND m.left_at IS NULL GROUP BY m.user_id"""),
         {"user_ids": list(user_ids)},
     )
-    return {row[0]: set(row[1]) for row in rows}
+    return {row[0]: dict(zip(row[1], row[2], strict=True)) for row in rows}
 
 
 def live_sessions(unit: UnitOfWork, session_ids: Sequence[str]) -> set[str]:
@@ -48,13 +49,18 @@ def live_sessions(unit: UnitOfWork, session_ids: Sequence[str]) -> set[str]:
 
 
 def presence_audience(unit: UnitOfWork, user_id: int) -> list[int]:
-    """Who may see a person come and go: direct chats' peers and who has the person as a contact, unless blocked."""
+    """Who may see a person come and go: peers of direct chats, who has the person as a contact; nobody blocked.
+
+    A chat counts from its first message on, and before that only where the person has it in the list: opening one must
+    not be enough to follow a stranger.
+    """
     rows = unit.execute(
         text("""
             (SELECT o.user_id FROM chat_members m
              JOIN chats c ON c.id = m.chat_id AND c.type = 'direct'
+             JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
              JOIN chat_members o ON o.chat_id = m.chat_id AND o.user_id <> m.user_id
-             WHERE m.user_id = :user_id
+             WHERE m.user_id = :user_id AND (c.last_seq > 0 OR NOT s.hidden)
              UNION SELECT user_id FROM contacts WHERE contact_id = :user_id)
             EXCEPT SELECT blocked_id FROM blocks WHERE user_id = :user_id"""),
         {"user_id": user_id},

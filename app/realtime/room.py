@@ -32,20 +32,29 @@ log = structlog.get_logger(__name__)
 # Longer than a busy machine delays a publish: what is only late is cheaper to wait for than to read.
 _PATIENCE = 0.25
 _PAUSE_AFTER_FAILURE = 0.5
+# Sockets that are written to before everybody else gets a turn: some milliseconds.
+_MOST_AT_ONCE = 500
 # A longer gap is left to the clients' sync.
 _LONGEST_FILLED_GAP = 500
+# The revision of a room in which nobody is, so that there is nobody to ask for.
+_NEWEST = 2**63 - 1
 
 
 class Room:
-    """The local sockets of one chat. `delivered_seq` is None until the room knows where the chat stands."""
+    """The local sockets of one chat. `delivered_seq` is None until the room knows where the chat stands.
+
+    `members_revision` is the oldest revision of the membership under which one of the sockets was found to belong here.
+    """
 
     __slots__ = (
+        "_admitted_under",
         "_arrived",
         "_backlog",
         "_busy",
         "_early",
         "_expel",
         "_held",
+        "_newcomers",
         "_replays",
         "_tell_to_sync",
         "chat_id",
@@ -64,9 +73,11 @@ class Room:
         """`expel(chat_id, user_ids)` takes former members' sockets out; `tell_to_sync` is for what the room skips."""
         self.chat_id = chat_id
         self.connections: set[Connection] = set()
-        self.members_revision = 0
+        self.members_revision = _NEWEST
         self.delivered_seq: int | None = None
         self.opened = Event()
+        self._admitted_under = _NEWEST
+        self._newcomers: set[int] = set()
         self._expel = expel
         self._tell_to_sync = tell_to_sync
         self._arrived = Event()
@@ -76,9 +87,16 @@ class Room:
         self._busy = False
         self._replays: list[tuple[list[Connection], int]] = []
 
-    def begin(self, members_revision: int, last_seq: int) -> None:
-        """Starts delivering: members and messages up to here are known, and what came meanwhile follows."""
-        self.members_revision = max(self.members_revision, members_revision)
+    def admit(self, connections: Iterable[Connection], members_revision: int) -> None:
+        """Lets sockets in whose people were members under that revision, or were not asked for (0)."""
+        newcomers = list(connections)
+        self.connections.update(newcomers)
+        self._newcomers.update(connection.user_id for connection in newcomers)
+        self.members_revision = min(self.members_revision, members_revision)
+        self._admitted_under = min(self._admitted_under, members_revision)
+
+    def begin(self, last_seq: int) -> None:
+        """Starts delivering: messages up to here are known, and what came meanwhile follows."""
         waiting = [header["seq"] for header, frame, _ in self._backlog if "seq" in header and frame]
         # What was published while the room opened is handed on, even if it is committed and counted already.
         self.delivered_seq = min([last_seq, *(seq - 1 for seq in waiting)])
@@ -89,9 +107,16 @@ class Room:
     def catch_up(self, members_revision: int, last_seq: int) -> None:
         """After a break: delivers what was missed."""
         if self.delivered_seq is None:
-            self.begin(members_revision, last_seq)
+            self.begin(last_seq)
             return
         self.receive({"members_revision": members_revision, "seq": last_seq}, b"", False)
+
+    def check_members(self, members_revision: int) -> None:
+        """Somebody went, under that revision: before the next delivery it is asked who is still a member, if need be.
+
+        Not simply expelled: who is back has been let in already, where the order to leave comes late.
+        """
+        self.receive({"members_revision": members_revision}, b"", False)
 
     def replay(self, connections: Iterable[Connection], after_seq: int) -> None:
         """Delivers to sockets that joined what the chat got between the event that told them and their joining."""
@@ -105,7 +130,8 @@ class Room:
             self._backlog.append((header, frame, droppable))
             self._arrived.set()
             return
-        if header.get("members_revision", 0) > self.members_revision:
+        is_large = len(self.connections) > _MOST_AT_ONCE
+        if is_large or header.get("members_revision", 0) > self.members_revision:
             self._backlog.append((header, frame, droppable))
             self._work()
             return
@@ -162,7 +188,10 @@ class Room:
         while self._replays:
             connections, after_seq = self._replays[0]
             if after_seq < self.delivered_seq:
-                for _, frame in frames_between(self.chat_id, after_seq, self.delivered_seq):
+                found = frames_between(self.chat_id, after_seq, self.delivered_seq)
+                # The order may have come after a removal, and what was read has no revision of its own.
+                self._reload_members()
+                for _, frame in found:
                     for connection in self.connections.intersection(connections):
                         connection.deliver(text_frame(frame))
             self._replays.pop(0)
@@ -209,12 +238,14 @@ class Room:
         """Delivers from PostgreSQL what did not come by Redis; leaves a gap that is too long to the clients' sync."""
         assert self.delivered_seq is not None
         newest = max(self._early)
-        # The lost event may have been the one that told of a removal.
-        self._reload_members()
         if newest - self.delivered_seq > _LONGEST_FILLED_GAP:
-            self.delivered_seq = newest - _LONGEST_FILLED_GAP
+            # Told first: where that fails all of this is done again.
             self._tell_to_sync(self.connections)
-        for seq, frame in frames_between(self.chat_id, self.delivered_seq, newest):
+            self.delivered_seq = newest - _LONGEST_FILLED_GAP
+        found = frames_between(self.chat_id, self.delivered_seq, newest)
+        # The lost event may have been the one that told of a removal. Asked last: nobody comes in before the delivery.
+        self._reload_members()
+        for seq, frame in found:
             if seq > self.delivered_seq:
                 header, _ = self._early.get(seq) or (Header(), b"")
                 self._broadcast(header, frame, False)
@@ -222,23 +253,39 @@ class Room:
         self._deliver_early()
 
     def _reload_members(self) -> None:
+        """Expels who is a member no more; asks once more where somebody was let in under less meanwhile."""
+        while True:
+            self._admitted_under = _NEWEST
+            self._newcomers.clear()
+            revision = self._expel_former_members()
+            if self._admitted_under >= revision:
+                self.members_revision = revision
+                return
+
+    def _expel_former_members(self) -> int:
+        """Asks who of the people here is a member; the revision of the membership that was found."""
         people = {connection.user_id for connection in self.connections}
+        if not people:
+            return _NEWEST
         with reading() as unit:
             found = present_members(unit, self.chat_id, sorted(people))
-        present: set[int] = set()
-        if found is not None:
-            revision, _, present = found
-            self.members_revision = max(self.members_revision, revision)
-        else:
-            self.members_revision = 2**63 - 1  # The chat is gone, and nobody is in it.
-        if people - present:
-            self._expel(self.chat_id, people - present)
+        # Where the chat is gone nobody is in it.
+        revision, _, present = found or (_NEWEST, 0, set())
+        # Who was let in (again) since the question was asked may have become a member since.
+        former = people - present - self._newcomers
+        if former:
+            self._expel(self.chat_id, former)
+        return revision
 
     def _broadcast(self, header: Header, frame: bytes, droppable: bool) -> None:
         if not frame:
             return  # An order that has no business here.
         framed = text_frame(frame)
-        sender = header.get("except_connection")
-        for connection in tuple(self.connections):
-            if connection.id != sender:
-                connection.deliver(framed, droppable)
+        sender, left_out = header.get("except_connection"), header.get("except_users", ())
+        receivers = tuple(self.connections)
+        for start in range(0, len(receivers), _MOST_AT_ONCE):
+            if start:
+                gevent.sleep(0)  # Others are served in between; this chat's next event waits behind this one.
+            for connection in receivers[start : start + _MOST_AT_ONCE]:
+                if connection.id != sender and connection.user_id not in left_out and connection in self.connections:
+                    connection.deliver(framed, droppable)

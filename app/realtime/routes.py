@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 import structlog
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.ctx import AppContext
 from flask_sock import Sock
 from simple_websocket import Server
 from wsproto.utilities import ProtocolError
@@ -16,9 +17,9 @@ from app.errors import AppError, Forbidden, MalformedRequest, RateLimited, Unaut
 from app.realtime import gateway
 from app.realtime.connection import Connection
 from app.realtime.gateway import FrameAllowance
-from app.realtime.hub import hub
+from app.realtime.hub import hub, lives
+from app.realtime.turns import opening_in_turn
 from app.realtime.wire import CloseCode
-from app.web.authentication import Caller
 from app.web.errors import problem
 from app.web.origins import is_allowed_origin
 from config import settings
@@ -59,24 +60,23 @@ def _bad_handshake(error: ProtocolError) -> Response:  # noqa: ARG001
 
 @_sock.route("/ws", bp=blueprint)  # type: ignore[untyped-decorator]
 def websocket(server: Server) -> None:
-    """The life of one socket."""
-    try:
-        caller = authenticate_socket(_token())
-    except AppError as error:
-        _refuse(server, _close_code(error), error.code)
-        return
-    _serve(server, caller)
+    """The handshake of one socket, whose life then goes on in a greenlet of its own.
+
+    What a request holds while it lasts (its stack, its environ, the parsers of HTTP) would cost each idle socket as
+    much as all the rest of it. gunicorn closes its own descriptor of the socket when the request ends.
+    """
+    # From here on the frames are ours: flask-sock must not write one of its own.
+    server.connected = False
+    connection = Connection(server.sock.dup())
+    lives.spawn(_live, current_app.app_context(), connection, _token(), structlog.contextvars.get_contextvars())
 
 
 def _token() -> str:
-    """The token of `?token=`, or of `Sec-WebSocket-Protocol: bearer, <token>`."""
+    """The token of `?token=`, or of `Sec-WebSocket-Protocol: bearer, <token>`; empty without one."""
     offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if len(offered) == 2 and offered[0] == "bearer":
         return offered[1]
-    token = request.args.get("token", "")
-    if not token:
-        raise Unauthenticated
-    return token
+    return request.args.get("token", "")
 
 
 def _close_code(error: AppError) -> CloseCode:
@@ -86,57 +86,36 @@ def _close_code(error: AppError) -> CloseCode:
     return CloseCode.UNAUTHENTICATED if isinstance(error, Unauthenticated) else CloseCode.RESTARTING
 
 
-def _refuse(server: Server, code: CloseCode, reason: str) -> None:
-    connection = Connection(server.sock, server.ws, Caller(0, "", 0.0))
-    connection.close(code, reason)
-    connection.wait_closed()
-    _end(server)
-
-
-def _serve(server: Server, caller: Caller) -> None:
-    connection = Connection(server.sock, server.ws, caller)
-    # Pings, pongs and parts of messages have an allowance of their own, which no load test turns off: answering them
-    # never waits, so a flood of them would keep everybody else from being served.
-    messages, others = FrameAllowance(), FrameAllowance(always=True)
+def _live(app_context: AppContext, connection: Connection, token: str, log_context: dict[str, Any]) -> None:
+    """The life of one socket, from its token to its end."""
+    structlog.contextvars.bind_contextvars(**log_context)
     try:
-        hub().connect(connection)
-        for text in connection.messages(
-            int(settings().ws_max_frame_size), lambda is_message: (messages if is_message else others).take()
-        ):
-            gateway.handle(connection, text)
-        if messages.is_spent or others.is_spent:
-            connection.send(gateway.too_many_frames())
-            connection.close(CloseCode.TOO_MANY, "too many frames")
+        with app_context:
+            with opening_in_turn():
+                connection.caller = authenticate_socket(token)
+                hub().connect(connection)
+            _serve(connection)
     except AppError as error:
         connection.close(_close_code(error), error.code)
     except Exception:
-        # Out of here gunicorn would write an HTTP 500 into the WebSocket stream.
-        log.exception("socket_failed", user_id=caller.user_id)
+        log.exception("socket_failed", user_id=connection.user_id)
         connection.close(CloseCode.INTERNAL_ERROR, "internal error")
     finally:
-        hub().disconnect(connection, is_draining=draining())
+        hub().disconnect(connection)
         connection.wait_closed()
-        _end(server)
 
 
-def _end(server: Server) -> None:
-    """Keeps flask-sock from writing a close frame of its own after ours."""
-    server.connected = False
-
-
-_draining = threading.Event()
-
-
-def draining() -> bool:
-    """Whether this process is about to stop."""
-    return _draining.is_set()
-
-
-def drain() -> None:
-    """Closes all sockets of this process with 1012; for the server's SIGTERM."""
-    _draining.set()
-    if hub.cache_info().currsize:
-        hub().drain()
+def _serve(connection: Connection) -> None:
+    # Pings, pongs and parts of messages have an allowance of their own, which no load test turns off: answering them
+    # never waits, so a flood of them would keep everybody else from being served.
+    messages, others = FrameAllowance(), FrameAllowance(always=True)
+    for text in connection.messages(
+        int(settings().ws_max_frame_size), lambda is_message: (messages if is_message else others).take()
+    ):
+        gateway.handle(connection, text)
+    if messages.is_spent or others.is_spent:
+        connection.send(gateway.too_many_frames())
+        connection.close(CloseCode.TOO_MANY, "too many frames")
 
 
 def init_app(app: Flask) -> None:

@@ -59,13 +59,12 @@ class Subscription:
         for channel in new:
             self._wanted.add(channel)
             events.append(self._waiting.setdefault(channel, Event()))
-        # The very first connection is still being made: what is published until then would be lost untold.
+        # At the very first the connection is still being made.
         self._tried.wait(_CONFIRM_SECONDS)
-        if not new or self._connection is None:
-            return
-        self._command("SUBSCRIBE", new)
-        gevent.wait(events, timeout=_CONFIRM_SECONDS)
-        # What Redis confirms only later has a gap before it, of which `on_gap` tells then.
+        if new and self._connection is not None:
+            self._command("SUBSCRIBE", new)
+            gevent.wait(events, timeout=_CONFIRM_SECONDS)
+        # What Redis confirms only later, whatever the reason, has a gap before it, of which `on_gap` tells then.
         self._late.update(channel for channel in new if channel in self._wanted and channel not in self._confirmed)
 
     def remove(self, channels: Iterable[str]) -> None:

@@ -7,17 +7,30 @@ a transaction that was slow may still put a row between the two, and then it is 
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
+
+import structlog
 
 from app.chats.changes import changed_chats
 from app.chats.message import present
-from app.infra.db import UnitOfWork
+from app.errors import Unavailable
+from app.infra.db import UnitOfWork, reading
 from app.sync import queries
 from app.sync.schemas import Changes
 from app.web.input import LARGEST_ID
 from app.web.pagination import decode_cursor, encode_cursor
 
 LARGEST_PAGE = 500
+
+log = structlog.get_logger(__name__)
+
+
+class BlindSpots(NamedTuple):
+    """Whether PostgreSQL notes what sessions do, and the roles whose sessions are hidden and may write."""
+
+    is_tracked: bool
+    writers: list[queries.UnseenWriter]
 
 
 class Cursor(NamedTuple):
@@ -31,6 +44,20 @@ class Cursor(NamedTuple):
     def text(self) -> str:
         """What clients are given."""
         return encode_cursor(*self)
+
+
+def blind_spots(unit: UnitOfWork) -> BlindSpots:
+    """What PostgreSQL hides from this process and cursors stand on."""
+    return BlindSpots(queries.is_tracked(unit), queries.unseen_writers(unit))
+
+
+def warn_of_blind_spots() -> None:
+    """Writes a warning where rows may be left out of an answer; nothing where PostgreSQL cannot be asked."""
+    with contextlib.suppress(Unavailable), reading() as unit:
+        found = blind_spots(unit)
+        if found.writers or not found.is_tracked:
+            roles = [writer.name for writer in found.writers]
+            log.warning("sync_blind", roles=roles, track_activities=found.is_tracked, advice="run doctor")
 
 
 def current_cursor(unit: UnitOfWork) -> str:
@@ -51,7 +78,9 @@ def changes(unit: UnitOfWork, user_id: int, cursor_text: str | None) -> Changes:
         cursor = cursor._replace(safe=max(horizon, cursor.safe))
     messages = [] if cursor.is_snapshot else queries.messages(unit, user_id, cursor.position, LARGEST_PAGE + 1)
     page_ends_at = messages[LARGEST_PAGE - 1][queries.REVISION] if len(messages) > LARGEST_PAGE else LARGEST_ID
-    chats = changed_chats(unit, user_id, cursor.position, page_ends_at, LARGEST_PAGE)
+    # Who reads the snapshot has nothing to drop but what went after an earlier page of it.
+    removed_after = cursor.safe if cursor.is_snapshot else cursor.position
+    chats = changed_chats(unit, user_id, cursor.position, page_ends_at, LARGEST_PAGE, removed_after)
     if chats.last_revision is not None:
         page_ends_at = chats.last_revision
     has_more = page_ends_at < LARGEST_ID

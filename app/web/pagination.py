@@ -38,6 +38,8 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[int | str | bool, ...]:
         or any(type(part) is not kind for part, kind in zip(position, kinds, strict=True))
         # Past PostgreSQL's bigint, which a number of ours never is.
         or any(isinstance(part, int) and abs(part) >= 2**63 for part in position)
+        # Nor can it store NUL.
+        or any(isinstance(part, str) and "\0" in part for part in position)
     ):
         raise ValidationFailed(errors=[{"field": "cursor", "message": "not a cursor of this list"}])
     return tuple(position)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from app.auth import service
-from app.errors import TokenExpired, Unauthenticated
+from app.errors import TokenExpired, Unauthenticated, Unavailable
 from app.infra import redis
 from app.web.authentication import Caller, read_token
 from config import settings
@@ -79,5 +79,5 @@ def test_no_ticket_is_taken_while_redis_is_away(person: Person, monkeypatch: pyt
     monkeypatch.setattr("app.auth.service.tickets._breaker", fresh)
     nowhere = redis.make_client("redis://127.0.0.1:9/0")
     monkeypatch.setattr(redis, "client", lambda: nowhere)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unavailable):
         service.redeem_ticket(ticket)

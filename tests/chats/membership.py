@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import requests
 
+from app.infra.db import UnitOfWork, unit_of_work
 from tests.factories import make_users, run, scalar
 from tests.people import Person
+from tests.processes import eventually
+
+People = Callable[[int], list[Person]]
+MakeChat = Callable[..., int]
+Act = Callable[[], requests.Response]
+Answer = TypeVar("Answer")
 
 
 def channel(owner: Person, *others: Person) -> int:
     """The id of a new channel with these people."""
     body = {"type": "channel", "name": "News", "member_ids": [other.id for other in others]}
     chat_id: int = owner.post("/chats", body)["id"]
+    return chat_id
+
+
+def with_admins(make: MakeChat, owner: Person, admins: Sequence[Person], *others: Person) -> int:
+    """The id of a new chat, `Person.group` or `channel`, of its owner, admins and others."""
+    chat_id = make(owner, *admins, *others)
+    for admin in admins:
+        assert give_role(owner, chat_id, admin, "admin").status_code == 200
     return chat_id
 
 
@@ -49,6 +66,10 @@ def join(person: Person, chat_id: int) -> requests.Response:
     return person.call("POST", f"/chats/{chat_id}/join")
 
 
+def block(person: Person, other: Person) -> None:
+    assert person.call("POST", f"/users/{other.id}/block").status_code == 204
+
+
 def outcome(answer: requests.Response) -> int | str:
     """The status of a success, or the code of a refusal."""
     if answer.status_code < 400:
@@ -59,14 +80,17 @@ def outcome(answer: requests.Response) -> int | str:
 
 def roles(person: Person, chat_id: int) -> dict[int, str]:
     """The roles of all members as the list shows them, in its order."""
-    found: dict[int, str] = {}
-    cursor = None
-    while True:
-        page = person.get(f"/chats/{chat_id}/members", limit=100, **({"cursor": cursor} if cursor else {}))
-        found |= {member["user"]["id"]: member["role"] for member in page["items"]}
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return found
+    listed = pages(person, f"/chats/{chat_id}/members", limit=100)
+    return {member["user"]["id"]: member["role"] for page in listed for member in page}
+
+
+def pages(person: Person, path: str, **query: Any) -> Iterator[list[Any]]:
+    """The items of a list, page by page to its end."""
+    page = person.get(path, **query)
+    yield page["items"]
+    while page["next_cursor"] is not None:
+        page = person.get(path, **query, cursor=page["next_cursor"])
+        yield page["items"]
 
 
 def notices(person: Person, chat_id: int) -> list[dict[str, Any]]:
@@ -85,6 +109,22 @@ def assert_whole(chat_id: int) -> None:
     assert scalar(f"SELECT count(*) {present} AND m.role = 'owner'", id=chat_id) == (1 if count else 0)
     stateless = "AND NOT EXISTS (SELECT FROM user_chat_states s WHERE s.chat_id = m.chat_id AND s.user_id = m.user_id)"
     assert scalar(f"SELECT count(*) {present} {stateless}", id=chat_id) == 0
+
+
+def during(change: Callable[[UnitOfWork], object], act: Callable[[], Answer]) -> Answer:
+    """The answer to an act that begins while a change is made and not committed, and that waits for that."""
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work() as unit:
+            change(unit)
+            acting = pool.submit(act)
+            eventually(lambda: acting.done() or _somebody_waits())
+            assert not acting.done()
+        return acting.result()
+
+
+def _somebody_waits() -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return scalar(waiting) != 0
 
 
 def crowd(chat_id: int, count: int) -> None:

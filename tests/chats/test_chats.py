@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,10 +12,8 @@ from sqlalchemy import text
 from app.chats import service
 from app.chats.schemas import ChatQuery
 from app.infra.db import reading, unit_of_work
+from tests.chats.membership import People, block, pages
 from tests.counting import counted_statements
-from tests.people import Person
-
-People = Callable[[int], list[Person]]
 
 
 def test_a_direct_chat_is_made_once_whoever_asks_first(people: People) -> None:
@@ -57,6 +54,13 @@ def test_the_other_side_sees_a_direct_chat_with_its_first_message(people: People
     assert (chat["id"], chat["unread_count"], chat["last_message"]) == (chat_id, 1, message)
 
 
+def test_a_direct_chat_is_not_joined_even_by_its_people(people: People) -> None:
+    ada, bob, eve = people(3)
+    chat_id = ada.direct_chat(bob)
+    answers = [person.call("POST", f"/chats/{chat_id}/join") for person in (bob, eve)]
+    assert [answer.status_code for answer in answers] == [409, 404]
+
+
 def test_a_group_has_its_maker_as_owner_and_the_others_as_members(people: People) -> None:
     ada, bob, eve = people(3)
     body = {"type": "group", "name": "Chess", "description": "Mondays", "member_ids": [bob.id, eve.id, bob.id, ada.id]}
@@ -78,8 +82,7 @@ def test_only_members_see_a_chat_and_others_do_not_learn_of_it(people: People) -
 
 def test_who_blocked_the_maker_is_not_added(people: People) -> None:
     ada, bob = people(2)
-    with unit_of_work() as unit:
-        unit.execute(text("INSERT INTO blocks VALUES (:bob, :ada)"), {"bob": bob.id, "ada": ada.id})
+    block(bob, ada)
     answer = ada.call("POST", "/chats", {"type": "group", "name": "Trap", "member_ids": [bob.id]})
     assert answer.status_code == 403
     assert bob.get("/chats")["items"] == []
@@ -123,14 +126,7 @@ def test_the_list_is_by_last_activity_with_pinned_chats_first_and_pages_through_
         )
     expected = [chats[number] for number in (1, 5, 0, 3, 6, 4, 2)]
     assert [chat["id"] for chat in ada.get("/chats")["items"]] == expected
-    found, cursor = [], None
-    while True:
-        page = ada.get("/chats", limit=2, **({"cursor": cursor} if cursor else {}))
-        found += [chat["id"] for chat in page["items"]]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    assert found == expected
+    assert [chat["id"] for page in pages(ada, "/chats", limit=2) for chat in page] == expected
 
 
 def test_the_list_filters_by_type_and_by_unread(people: People) -> None:
@@ -158,6 +154,7 @@ def test_unread_counts_are_exact_with_and_without_the_fan_out(people: People) ->
     assert bob.post(f"/chats/{chat_id}/read", {"message_id": messages[2]["id"]})["unread_count"] == 2
     assert bob.post(f"/chats/{chat_id}/read", {"message_id": messages[0]["id"]}) == {
         "last_read_message_id": messages[2]["id"],
+        "last_read_seq": 3,
         "unread_count": 2,
     }
     assert bob.post(f"/chats/{chat_id}/read")["unread_count"] == 0

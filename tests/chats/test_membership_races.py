@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import requests
-
+from app.chats import service
+from app.chats.locking import lock_chat
+from app.contacts import service as contacts
+from app.infra.db import unit_of_work
 from tests.chats.membership import (
+    Act,
+    People,
     add,
     assert_whole,
+    change,
+    during,
     give_role,
     join,
     leave,
@@ -20,11 +25,9 @@ from tests.chats.membership import (
     outcome,
     remove,
     roles,
+    with_admins,
 )
 from tests.people import Person
-
-People = Callable[[int], list[Person]]
-Act = Callable[[], requests.Response]
 
 ROUNDS = 4
 
@@ -35,12 +38,44 @@ def together(*acts: Act) -> list[int | str]:
         return [outcome(answer) for answer in pool.map(operator.call, acts)]
 
 
+def test_strangers_neither_wait_for_a_chat_that_is_being_changed_nor_learn_of_it(people: People) -> None:
+    ada, bob, eve = people(3)
+    group = ada.group(bob)
+    acts = [
+        partial(change, eve, group, name="Mine"),
+        partial(add, eve, group, eve),
+        partial(give_role, eve, group, eve, "owner"),
+        partial(remove, eve, group, bob),
+        partial(leave, eve, group),
+        partial(join, eve, group),
+        partial(eve.call, "DELETE", f"/chats/{group}"),
+    ]
+    with unit_of_work() as unit:
+        lock_chat(unit, group, ada.id)
+        assert together(*acts) == ["not_found"] * len(acts)
+
+
+def test_who_is_just_blocking_somebody_is_not_added_by_them(people: People) -> None:
+    ada, bob = people(2)
+    group = bob.group()
+    body = {"type": "group", "name": "Trap", "member_ids": [ada.id]}
+    for add_her in (partial(add, bob, group, ada), partial(bob.call, "POST", "/chats", body)):
+        assert outcome(during(lambda unit: contacts.block(unit, ada.id, bob.id), add_her)) == "forbidden"
+        assert ada.get("/chats")["items"] == []
+        ada.call("DELETE", f"/users/{bob.id}/block")
+
+
+def test_a_block_is_answered_once_nobody_who_it_keeps_off_can_still_add(people: People) -> None:
+    ada, bob = people(2)
+    group = bob.group()
+    block_him = partial(ada.call, "POST", f"/users/{bob.id}/block")
+    assert outcome(during(lambda unit: service.add_members(unit, bob.id, group, [ada.id]), block_him)) == 204
+
+
 def test_two_admins_who_remove_each_other_are_both_refused(people: People) -> None:
     owner, one, two = people(3)
     for _ in range(ROUNDS):
-        group = owner.group(one, two)
-        for admin in (one, two):
-            give_role(owner, group, admin, "admin")
+        group = with_admins(Person.group, owner, (one, two))
         outcomes = together(*[partial(remove, one, group, two), partial(remove, two, group, one)] * 4)
         assert set(outcomes) == {"forbidden"}
         assert_whole(group)

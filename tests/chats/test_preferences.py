@@ -18,7 +18,7 @@ from app.messages.unread import recount
 from config import settings
 from tests.chats.membership import channel, leave, outcome
 from tests.factories import member_states, run, scalar
-from tests.people import Person
+from tests.people import Person, Socket
 
 People = Callable[[int], list[Person]]
 
@@ -197,6 +197,69 @@ def test_a_deleted_direct_chat_is_out_of_the_list_until_its_next_message(people:
     assert (chat["id"], chat["unread_count"], chat["is_pinned"]) == (direct, 1, False)
     assert chat["last_message"]["text"] == "are you there?"
     assert (listed(ada), texts(bob, direct)) == ([direct], ["are you there?"])
+
+
+def shown_by_event(person: Person, socket: Socket, chat_id: int, change: Callable[[], Any]) -> list[str]:
+    """The names of the events that show a chat to a person, up to the sign of a later change of another chat."""
+    begin = len(socket.events)
+    change()
+    sign = person.group()
+    socket.next("chat_updated", id=sign)
+    return [
+        event["event"]
+        for event in socket.events[begin:]
+        if event["event"] in ("chat_updated", "chat_removed")
+        and chat_id in (event["data"].get("id"), event["data"].get("chat_id"))
+    ]
+
+
+def test_a_direct_chat_is_shown_by_events_only_to_who_has_it_listed(people: People) -> None:
+    ada, bob = people(2)
+    with bob.socket() as his, ada.socket() as hers:
+        direct = ada.direct_chat(bob)
+        hers.next("chat_updated", id=direct)
+        assert shown_by_event(bob, his, direct, lambda: clear(ada, direct, for_everyone=True)) == []
+        # The hub has it nevertheless: the first message comes at once, and the chat with it.
+        sent = ada.send(direct, "hello")
+        assert his.next("new_message", chat_id=direct) == sent
+        assert shown_by_event(bob, his, direct, lambda: clear(ada, direct, for_everyone=True)) == ["chat_updated"]
+
+
+@pytest.mark.parametrize("change", ["clear", "pin"])
+def test_a_direct_chat_out_of_the_list_does_not_come_back_by_an_event(people: People, change: str) -> None:
+    ada, bob = people(2)
+    direct = ada.direct_chat(bob)
+    ada.send(direct, "hello")
+    with bob.socket() as his:
+        assert shown_by_event(bob, his, direct, lambda: delete(bob, direct)) == ["chat_removed"]
+        does: dict[str, Callable[[], Any]] = {
+            "clear": lambda: clear(ada, direct, for_everyone=True),
+            "pin": lambda: pin(bob, direct),
+        }
+        assert shown_by_event(bob, his, direct, does[change]) == []
+    assert direct not in listed(bob)
+
+
+def test_a_chat_says_up_to_where_its_history_was_cleared_for_its_viewer(people: People) -> None:
+    ada, bob = people(2)
+    direct = ada.direct_chat(bob)
+    for text in ("one", "two"):
+        ada.send(direct, text)
+    assert bob.get(f"/chats/{direct}")["cleared_seq"] == 0
+    with bob.socket() as his:
+        assert clear(bob, direct) == 204
+        assert his.next("chat_updated", id=direct)["cleared_seq"] == 2
+        ada.send(direct, "three")
+        assert clear(ada, direct, for_everyone=True) == 204
+        assert his.next("chat_updated", id=direct)["cleared_seq"] == 3
+    assert [person.get("/chats")["items"][0]["cleared_seq"] for person in (ada, bob)] == [3, 3]
+
+
+def test_what_stands_before_ones_membership_counts_as_cleared(people: People) -> None:
+    ada, bob = people(2)
+    group = ada.group(bob)
+    run("UPDATE chat_members SET history_from_seq = 7 WHERE chat_id = :c AND user_id = :u", c=group, u=bob.id)
+    assert [person.get(f"/chats/{group}")["cleared_seq"] for person in (ada, bob)] == [0, 7]
 
 
 def test_a_deleted_direct_chat_is_the_same_chat_when_opened_again(people: People) -> None:

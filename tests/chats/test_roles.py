@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.chats.membership import (
+    MakeChat,
+    People,
     assert_whole,
     channel,
     give_role,
@@ -17,12 +17,11 @@ from tests.chats.membership import (
     outcome,
     remove,
     roles,
+    with_admins,
 )
 from tests.people import Person
 
-People = Callable[[int], list[Person]]
 Cast = dict[str, Person]
-MakeChat = Callable[..., int]
 
 KINDS = pytest.mark.parametrize("make", [Person.group, channel], ids=["group", "channel"])
 
@@ -31,11 +30,8 @@ def cast(people: People, make: MakeChat) -> tuple[int, Cast]:
     """A chat of an owner, two admins and two members, and a stranger."""
     names = ("owner", "admin", "other admin", "member", "other member", "stranger")
     persons = dict(zip(names, people(len(names)), strict=True))
-    owner = persons["owner"]
-    chat_id = make(owner, *[persons[name] for name in names[1:-1]])
-    for name in ("admin", "other admin"):
-        assert give_role(owner, chat_id, persons[name], "admin").status_code == 200
-    return chat_id, persons
+    owner, *others = persons.values()
+    return with_admins(make, owner, others[:2], *others[2:4]), persons
 
 
 @KINDS

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.commands.__main__ import main
 from app.commands.checks import database, machine
 from app.commands.checks import redis as redis_checks
 from app.commands.checks.finding import Finding, Level
 from app.infra import jobs
+from app.infra.db import UnitOfWork, engine, reading
 from app.infra.redis import client
 from config import Settings, settings
 from local.addresses import embedded_redis_url
 from tests import factories
-from tests.processes import Worker
+from tests.processes import Worker, eventually
 
 
 def found(findings: Iterable[Finding], subject: str) -> Finding:
@@ -51,6 +53,57 @@ def test_a_missing_migration_is_found(current: Settings) -> None:
 def test_a_database_without_durability_is_broken_in_production(current: Settings) -> None:
     current.environment = "production"
     assert found(database.check(current), "Durability").level is Level.BROKEN
+
+
+@pytest.fixture
+def reader() -> Iterator[UnitOfWork]:
+    """A unit of a role that may read the tables and see its own sessions only, beside another that may write them."""
+    factories.run("CREATE ROLE reader")
+    factories.run("CREATE ROLE writer LOGIN")
+    factories.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    factories.run("GRANT UPDATE ON messages TO writer")
+    with engine().connect() as connection:
+        connection.execute(text("SET ROLE reader"))
+        try:
+            yield UnitOfWork(connection)
+        finally:
+            connection.invalidate()
+    for role in ("reader", "writer"):
+        factories.run(f"DROP OWNED BY {role}")
+        factories.run(f"DROP ROLE {role}")
+
+
+def test_another_role_that_writes_and_is_hidden_is_found(reader: UnitOfWork) -> None:
+    finding = database.catching_up(reader)
+    assert finding.level is Level.BROKEN
+    assert "writer" in finding.text
+    assert "pg_read_all_stats" in finding.advice
+
+
+def test_a_role_that_may_see_all_sessions_misses_nobody(reader: UnitOfWork) -> None:
+    factories.run("GRANT pg_read_all_stats TO reader")
+    assert database.catching_up(reader).level is Level.GOOD
+
+
+def test_a_hidden_session_of_a_superuser_is_worth_a_warning(reader: UnitOfWork) -> None:
+    factories.run("ALTER ROLE writer NOLOGIN")
+    finding = database.catching_up(reader)
+    assert finding.level is Level.WARNING
+    assert str(factories.scalar("SELECT current_user")) in finding.text
+
+
+def test_sessions_that_are_not_tracked_are_found() -> None:
+    with engine().connect() as connection:
+        connection.execute(text("SET track_activities = off"))
+        try:
+            with reading() as unit:
+                finding = database.catching_up(unit)
+        finally:
+            connection.invalidate()
+    assert finding.level is Level.WARNING
+    assert "track_activities" in finding.text
+    # The session ends a moment after its connection.
+    eventually(lambda: found(database.check(settings()), "Catching up").level is Level.GOOD)
 
 
 def test_jobs_set_aside_are_listed(current: Settings) -> None:

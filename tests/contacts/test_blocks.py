@@ -177,6 +177,20 @@ def test_a_stranger_of_a_shared_group_is_told_neither_of_presence_nor_of_a_block
         assert presences(his, ada) == []
 
 
+def test_who_only_opened_a_chat_is_told_neither_of_presence_nor_of_a_block(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = bob.direct_chat(ada)
+    with bob.socket() as his:
+        for method in ("POST", "DELETE"):
+            block(ada, bob, method)
+        sent = ada.send(ada.group(bob), "a sign that all before has come")
+        his.next("new_message", id=sent["id"])
+        assert presences(his, ada) == []
+        bob.send(chat_id, "now they have a chat")
+        block(ada, bob)
+        assert his.next("presence", user_id=ada.id)["status"] == "offline"
+
+
 def test_the_typing_of_the_blocked_does_not_reach_who_blocks_and_the_other_way_it_does(
     pair: tuple[Person, Person, int],
 ) -> None:

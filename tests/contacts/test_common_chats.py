@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.chats.common import CommonChatQuery, list_common_chats
 from app.infra.db import reading
+from tests.chats.membership import pages
 from tests.counting import counted_statements
 from tests.factories import run
 from tests.people import Person
@@ -49,14 +50,9 @@ def test_a_block_changes_nothing_of_what_is_shared(people: People) -> None:
 def test_pages_hold_every_shared_group_once(people: People) -> None:
     ada, bob = people(2)
     groups = [ada.group(bob) for _ in range(5)]
-    seen: list[int] = []
-    cursor = None
-    for _ in range(3):
-        page = ada.get(f"/users/{bob.id}/chats", limit=2, **({"cursor": cursor} if cursor else {}))
-        seen += [chat["id"] for chat in page["items"]]
-        cursor = page["next_cursor"]
-    assert cursor is None
-    assert seen == groups[::-1]
+    listed = list(pages(ada, f"/users/{bob.id}/chats", limit=2))
+    assert [len(page) for page in listed] == [2, 2, 1]
+    assert [chat["id"] for page in listed for chat in page] == groups[::-1]
 
 
 def test_unknown_and_erased_people_share_nothing_that_is_told(people: People) -> None:

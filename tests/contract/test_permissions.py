@@ -215,7 +215,7 @@ REST = [
     ),
     # Of several, the owner cannot leave; and the group has no username, so nobody joins it.
     Attempt("POST /api/chats/{chat_id}/leave", _in_chat(204, owner="owner_must_hand_over", blocked="conflict")),
-    Attempt("POST /api/chats/{chat_id}/join", _in_chat(200)),
+    Attempt("POST /api/chats/{chat_id}/join", _in_chat(200, blocked="conflict")),
     Attempt("GET /api/chats/{chat_id}/messages", _in_chat(200)),
     Attempt("POST /api/chats/{chat_id}/read", _in_chat(200), lambda _world, _role: {}),
     Attempt(

@@ -16,16 +16,24 @@ _RANK = {"sent": 0, "delivered": 1, "read": 2}
 
 
 class Client:
-    """One person's only device. `messages` holds what is visible by chat and id; `gone` the ids of deleted ones."""
+    """One person's only device.
+
+    `messages` holds what is visible by chat and id; `gone` the ids of deleted ones; `removed` the revisions with which
+    chats went from the list; `unread` the newest counts that events told, with their revisions.
+    """
 
     def __init__(self, person: Person) -> None:
         self.person = person
         self.chats: dict[int, dict[str, Any]] = {}
         self.messages: dict[int, dict[int, dict[str, Any]]] = {}
         self.gone: set[int] = set()
+        self.removed: dict[int, int] = {}
+        self.unread: dict[int, tuple[int, int]] = {}
         self.cursor: str | None = None
         self.socket: Socket | None = None
+        self._url = ""
         self._handled = 0
+        self._is_shown_by_dead_lease = False
         self.sync()
 
     # --- being there or not ---
@@ -34,6 +42,7 @@ class Client:
         """Opens a socket, then catches up: in this order nothing falls in between."""
         assert self.socket is None
         self.socket = self.person.socket(url)
+        self._url = url
         self._handled = 0
         # Who is told unread counts is asked of presence, which begins a moment after the greeting.
         eventually(lambda: self.person.id in presence.online([self.person.id]), message="presence did not begin")
@@ -44,7 +53,19 @@ class Client:
         if self.socket is not None:
             self.socket.socket.shutdown()
             self.socket = None
-            eventually(lambda: not presence.online([self.person.id]), message="presence did not end")
+            if not self._is_shown_by_dead_lease:
+                eventually(lambda: not presence.online([self.person.id]), message="presence did not end")
+
+    def is_connected_to(self, url: str) -> bool:
+        """Whether there is a socket to that API process."""
+        return self.socket is not None and self._url == url
+
+    def lose_socket(self) -> None:
+        """The API process at the other end has died; the lease that it held runs out some time."""
+        assert self.socket is not None
+        self.socket.socket.shutdown()
+        self.socket = None
+        self._is_shown_by_dead_lease = True
 
     def sync(self) -> None:
         """Everything past the cursor, page by page."""
@@ -88,6 +109,8 @@ class Client:
         """Keeps the newer version of a chat; of one that is new here the messages come from its history."""
         chat_id = chat["id"]
         known = self.chats.get(chat_id)
+        if chat["revision"] < self.removed.get(chat_id, 0):
+            return
         if known is None:
             history = self.history(chat_id)
             if history is None:
@@ -98,16 +121,17 @@ class Client:
                 self.keep_message(message)
         elif chat["revision"] >= known["revision"]:
             self.chats[chat_id] = dict(chat)
+            count, revision = self.unread.get(chat_id, (0, 0))
+            if revision > chat["revision"]:
+                self.chats[chat_id]["unread_count"] = count
         else:
             return
-        # Nothing is left of a chat without a last message: its history was cleared.
-        if chat["last_message"] is None:
-            self._drop_up_to(chat_id, chat["last_seq"])
+        self._drop_up_to(chat_id, chat["cleared_seq"])
 
     def keep_message(self, message: dict[str, Any]) -> None:
         """Keeps the newer version of a message; what is deleted stays so."""
         chat_id, message_id = message["chat_id"], message["id"]
-        if chat_id not in self.chats:
+        if chat_id not in self.chats or message["seq"] <= self.chats[chat_id]["cleared_seq"]:
             return
         if message["deleted"]:
             self.drop_message(chat_id, message_id)
@@ -126,7 +150,7 @@ class Client:
         """What an answer to reading says."""
         if chat_id in self.chats:
             self.chats[chat_id]["unread_count"] = state["unread_count"]
-            self._keep_mark(chat_id, state["last_read_message_id"])
+            self._keep_mark(chat_id, state["last_read_message_id"], state["last_read_seq"])
 
     def reload(self, chat_id: int) -> None:
         """Drops what is held of a chat whose history this device has cleared, and reads what is left."""
@@ -163,12 +187,10 @@ class Client:
         held = self.messages[chat_id]
         self.messages[chat_id] = {key: message for key, message in held.items() if message["seq"] > seq}
 
-    def _keep_mark(self, chat_id: int, message_id: int | None) -> None:
+    def _keep_mark(self, chat_id: int, message_id: int | None, seq: int) -> None:
         chat = self.chats[chat_id]
-        if message_id is not None and message_id > (chat["last_read_message_id"] or 0):
-            chat["last_read_message_id"] = message_id
-            if (read := self.messages[chat_id].get(message_id)) is not None:
-                chat["last_read_seq"] = read["seq"]
+        if seq > chat["last_read_seq"]:
+            chat["last_read_message_id"], chat["last_read_seq"] = message_id, seq
 
     # --- what events tell ---
 
@@ -176,9 +198,13 @@ class Client:
         while self.socket is not None and self._handled < len(self.socket.events):
             event = self.socket.events[self._handled]
             self._handled += 1
-            handler = getattr(self, f"_on_{event['event']}", None)
-            if handler is not None:
-                handler(event["data"])
+            self.handle(event)
+
+    def handle(self, event: dict[str, Any]) -> None:
+        """Does what an event asks for."""
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler is not None:
+            handler(event["data"])
 
     def _on_hello(self, _: dict[str, Any]) -> None:
         self.sync()
@@ -186,7 +212,8 @@ class Client:
     def _on_new_message(self, message: dict[str, Any]) -> None:
         if message["chat_id"] not in self.chats:
             answer = self.person.call("GET", f"/chats/{message['chat_id']}")
-            if answer.status_code == 200:
+            # One that came late from before the chat was removed does not bring it back.
+            if answer.status_code == 200 and answer.json()["cleared_seq"] < message["seq"]:
                 self.keep_chat(answer.json())
         self.keep_message(message)
 
@@ -207,16 +234,24 @@ class Client:
 
     def _on_read_receipt(self, data: dict[str, Any]) -> None:
         if data["user_id"] == self.person.id and data["chat_id"] in self.chats:
-            self._keep_mark(data["chat_id"], data["message_id"])
+            self._keep_mark(data["chat_id"], data["message_id"], data["seq"])
 
     def _on_unread(self, data: dict[str, Any]) -> None:
-        if data["chat_id"] in self.chats:
-            self.chats[data["chat_id"]]["unread_count"] = data["unread_count"]
+        chat = self.chats.get(data["chat_id"])
+        _, newest = self.unread.get(data["chat_id"], (0, 0))
+        # One that is older came late, from another process.
+        if chat is not None and data["revision"] >= max(newest, chat["revision"]):
+            self.unread[chat["id"]] = (data["unread_count"], data["revision"])
+            chat["unread_count"] = data["unread_count"]
 
     def _on_chat_updated(self, chat: dict[str, Any]) -> None:
-        is_opened_by_other = chat["type"] == "direct" and chat["last_seq"] == 0 and chat["created_by"] != self.person.id
-        if chat["id"] in self.chats or not is_opened_by_other:
-            self.keep_chat(chat)
+        self.keep_chat(chat)
 
     def _on_chat_removed(self, data: dict[str, Any]) -> None:
-        self._forget(data["chat_id"])
+        chat_id, revision = data["chat_id"], data["revision"]
+        self.removed[chat_id] = max(revision, self.removed.get(chat_id, 0))
+        if chat_id in self.chats and self.chats[chat_id]["revision"] > revision:
+            # The person is back already; what happened in between was not told.
+            self.reload(chat_id)
+        else:
+            self._forget(chat_id)

@@ -1,4 +1,4 @@
-"""The tour of README.md: what a reader pastes, and what the page says it prints."""
+"""What README.md shows: its code by language, and the tour, what a reader pastes and what the page says it prints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ README = Path(__file__).parents[2] / "README.md"
 _TOUR = re.compile(r"^## A five-minute tour\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHANGES_EACH_TIME = re.compile(r"…|\d{6,}")
+
+
+def blocks(language: str) -> list[str]:
+    """What the page shows in a language, in order."""
+    return [content for kind, content in _FENCED.findall(README.read_text()) if kind == language]
 
 
 class Step(NamedTuple):

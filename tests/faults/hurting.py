@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import redis
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from app.infra.db import engine
+from app.infra.db import engine, unit_of_work
 from local.servers import Postgres, Valkey
 from tests.local.folders import descendants
 from tests.people import Socket
@@ -87,5 +89,69 @@ def publish(url: str, *messages: tuple[str, bytes]) -> None:
 
 def leave(*sockets: Socket) -> None:
     """Closes sockets, and returns when the API has forgotten them: it answers a close only after that."""
-    for socket in sockets:
-        socket.socket.close(timeout=20)
+    for each in sockets:
+        each.socket.close(timeout=20)
+
+
+def remove_untold(chat_id: int, user_id: int) -> None:
+    """Removes a member, and the process dies before it tells anybody."""
+    with unit_of_work() as unit:
+        unit.execute(text("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE"), {"chat": chat_id})
+        unit.execute(
+            text("UPDATE chat_members SET left_at = now() WHERE chat_id = :chat AND user_id = :user"),
+            {"chat": chat_id, "user": user_id},
+        )
+        unit.execute(
+            text(
+                "UPDATE chats SET members_revision = next_message_id(GREATEST(members_revision, revision))"
+                " WHERE id = :chat"
+            ),
+            {"chat": chat_id},
+        )
+
+
+class Gate:
+    """A way to a server that takes connections at once, and lets nothing through until it is opened."""
+
+    def __init__(self, server: Valkey) -> None:
+        self._path = redis.connection.parse_url(server.url())["path"]
+        self._opened = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def open(self) -> None:
+        """Lets everything through from now on, also what waits."""
+        self._opened.set()
+
+    def close(self) -> None:
+        """Takes no more connections; those that wait are let through, and end."""
+        self._opened.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._pass, args=(near,), daemon=True).start()
+
+    def _pass(self, near: socket.socket) -> None:
+        self._opened.wait()
+        with near, socket.socket(socket.AF_UNIX) as far, suppress(OSError):
+            far.connect(self._path)
+            back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+            back.start()
+            _pump(near, far)
+            back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Copies bytes until either side ends, and then tells both."""
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    for each in (source, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from app.messages import queries
+from tests.faults.hurting import remove_untold
 from tests.people import Person
 from tests.processes import Api, Worker, eventually
 
@@ -52,28 +53,12 @@ def test_a_lost_message_comes_by_itself_once_the_unread_counts_follow(people: Pe
 
 
 def test_a_former_member_gets_nothing_even_where_the_removal_was_not_told(people: People, second_api: Api) -> None:
-    from sqlalchemy import text
-
-    from app.infra.db import unit_of_work
-
     ada, bob, eve = people(3)
     chat_id = ada.group(bob, eve)
     with bob.socket(second_api.url) as removed, eve.socket(second_api.url) as member:
         ada.send(chat_id, "to all")
         assert removed.next("new_message")["text"] == "to all"
-        with unit_of_work() as unit:
-            unit.execute(text("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE"), {"chat": chat_id})
-            unit.execute(
-                text("UPDATE chat_members SET left_at = now() WHERE chat_id = :chat AND user_id = :user"),
-                {"chat": chat_id, "user": bob.id},
-            )
-            unit.execute(
-                text(
-                    "UPDATE chats SET members_revision = next_message_id(GREATEST(members_revision, revision))"
-                    " WHERE id = :chat"
-                ),
-                {"chat": chat_id},
-            )
+        remove_untold(chat_id, bob.id)
         ada.send(chat_id, "without bob")
         assert member.next("new_message", text="without bob")
         assert [event for event in removed.quiet() if event["event"] == "new_message"] == []

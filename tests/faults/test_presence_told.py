@@ -13,7 +13,7 @@ Folk = Callable[[int], list[Person]]
 
 def test_a_person_who_goes_while_the_row_is_locked_is_told_to_be_gone(folk: Folk) -> None:
     ada, bob = folk(2)
-    ada.direct_chat(bob)
+    ada.send(ada.direct_chat(bob), "hello")
     with ada.socket() as watching:
         socket = bob.socket()
         assert watching.next("presence", user_id=bob.id)["status"] == "online"
@@ -41,7 +41,7 @@ def shown(viewer: Person) -> str:
 
 def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(folk: Folk) -> None:
     ada, bob = folk(2)
-    ada.direct_chat(bob)
+    ada.send(ada.direct_chat(bob), "hello")
     with ada.socket() as watching:
         socket = bob.socket()
         assert watching.next("presence", user_id=bob.id)["status"] == "online"
@@ -58,7 +58,7 @@ def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(fol
 
 def test_a_reload_is_told_in_the_order_in_which_it_happened_although_leaving_takes_longer(folk: Folk) -> None:
     ada, bob = folk(2)
-    ada.direct_chat(bob)
+    ada.send(ada.direct_chat(bob), "hello")
     with ada.socket() as watching:
         socket = bob.socket()
         assert watching.next("presence", user_id=bob.id)["status"] == "online"

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import websocket
-from sqlalchemy import text
 
 from app.infra import bus
-from app.infra.db import unit_of_work
 from app.messages import queries
 from app.messages.unread import fan_out
 from config import settings
 from local.servers import Valkey
-from tests.faults.hurting import locked, publish, subscribers, waiting_for_locks
+from tests.faults.hurting import locked, publish, remove_untold, subscribers, waiting_for_locks
 from tests.people import Person, Socket, close_code
 from tests.processes import eventually
 
@@ -40,23 +38,6 @@ def test_rooms_open_by_themselves_once_postgresql_answers_again(folk: Folk, own_
             for number in range(3):
                 ada.send(chat_id, str(number))
             assert [socket.next("new_message")["text"] for _ in range(3)] == ["0", "1", "2"]
-
-
-def remove_untold(chat_id: int, user_id: int) -> None:
-    """Removes a member, and the process dies before it tells anybody."""
-    with unit_of_work() as unit:
-        unit.execute(text("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE"), {"chat": chat_id})
-        unit.execute(
-            text("UPDATE chat_members SET left_at = now() WHERE chat_id = :chat AND user_id = :user"),
-            {"chat": chat_id, "user": user_id},
-        )
-        unit.execute(
-            text(
-                "UPDATE chats SET members_revision = next_message_id(GREATEST(members_revision, revision))"
-                " WHERE id = :chat"
-            ),
-            {"chat": chat_id},
-        )
 
 
 def new_messages(events: list[dict[str, object]]) -> list[object]:

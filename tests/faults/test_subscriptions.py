@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+import requests
 from flask import Flask
 
 from app.infra import bus
 from app.infra.redis_writer import RESYNC_CHANNEL
 from local.servers import Valkey
-from tests.faults.hurting import hung_valkey, leave, locked, publish, subscribers, waiting_for_locks
+from tests.faults.hurting import Gate, hung_valkey, leave, locked, publish, subscribers, waiting_for_locks
 from tests.people import Person, connections, make_people
-from tests.processes import eventually, running_api
+from tests.processes import Api, eventually
 
 Folk = Callable[[int], list[Person]]
 
@@ -37,29 +38,39 @@ def test_who_came_and_went_while_redis_hung_receives_after_coming_again(folk: Fo
             assert socket.next("new_message")["text"] == "welcome back"
 
 
-def warm_up(url: str, person: Person) -> None:
-    """Has the person's API publish something, and waits for it."""
-    chat_id = person.group()
-    with redis.Redis.from_url(url) as client, client.pubsub(ignore_subscribe_messages=True) as listening:
-        listening.subscribe(bus.chat_messages(chat_id))
-        listening.get_message(timeout=20)
-        person.send(chat_id, "first of all")
-        assert listening.get_message(timeout=20) is not None
+@pytest.fixture
+def gate(own_valkey: Valkey) -> Iterator[Gate]:
+    """A closed way to the Valkey of these tests."""
+    gate = Gate(own_valkey)
+    yield gate
+    gate.close()
 
 
-def test_the_first_socket_of_a_process_opened_while_redis_hangs_gets_what_comes_after(
-    app: Flask, data_dir: Path, own_valkey: Valkey
+def is_alive(api: Api) -> bool:
+    """Whether the API answers, although it is not ready without Redis."""
+    try:
+        return requests.get(f"{api.url}/healthz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_the_first_socket_of_a_process_that_waits_for_redis_gets_what_was_published_meanwhile(
+    app: Flask, folk: Folk, data_dir: Path, own_valkey: Valkey, gate: Gate
 ) -> None:
-    with running_api(data_dir, REDIS_URL=own_valkey.url()) as api:
-        ada, bob = make_people(app, 2, api.url)
-        # Only what is published before it is subscribed could be lost: the publisher is connected already.
-        warm_up(own_valkey.url(), ada)
-        with hung_valkey(own_valkey):
-            socket = bob.socket()
-            chat_id = ada.group(bob)
-        with socket:
-            # Told of the chat, or to sync because something may have been lost.
-            socket.until(lambda event: event["event"] in ("chat_updated", "hello"))
+    (ada,) = folk(1)
+    # Its first connection to Redis is neither made nor given up until the way is opened.
+    with Api(data_dir, REDIS_URL=gate.url, REDIS_TIMEOUT="60s") as api:
+        eventually(lambda: is_alive(api))
+        (bob,) = make_people(app, 1, api.url)
+        with bob.socket() as socket, redis.Redis.from_url(own_valkey.url()) as client:
+            with client.pubsub(ignore_subscribe_messages=True) as listening:
+                listening.subscribe(bus.user_notifications(bob.id))
+                listening.get_message(timeout=20)
+                chat_id = ada.group(bob)
+                assert listening.get_message(timeout=20) is not None
+            gate.open()
+            # To sync, because something may have been lost.
+            socket.next("hello")
             ada.send(chat_id, "after")
             assert socket.next("new_message")["text"] == "after"
         connections().close()  # The server would wait for more requests on them before it ends.

@@ -12,7 +12,7 @@ from app.infra.db import unit_of_work
 from app.infra.redis_writer import writer
 from app.messages import events, queries, unread
 from tests.factories import run, scalar
-from tests.messages.scenes import People, cast, together
+from tests.messages.scenes import People, cast, give_role, together
 from tests.people import Person
 from tests.processes import Api
 
@@ -242,7 +242,7 @@ def test_unread_counts_follow_deletions_at_once_counted_or_not_and_are_told(peop
     not_counted = ada.send(chat_id, "new")["id"]
     with bob.socket() as socket:
         assert delete(ada, counted[1]) == 204
-        assert socket.next("unread", chat_id=chat_id)["unread_count"] == 2
+        socket.next("unread", chat_id=chat_id, unread_count=3)
     assert [delete(ada, message_id) for message_id in (counted[0], not_counted)] == [204, 204]
     assert [p.get(f"/chats/{chat_id}")["unread_count"] for p in (ada, bob, eve)] == [0, 1, 1]
     unread.fan_out(chat_id)
@@ -291,6 +291,24 @@ def test_service_messages_leave_no_data_and_no_count_behind(people: People) -> N
     assert scalar("SELECT service FROM messages WHERE id = :id", id=message_id) is None
     assert bob.get(f"/chats/{chat_id}")["unread_count"] == 0
     assert_counts_are_right(chat_id)
+
+
+def test_a_service_message_is_nobodys_own_and_only_the_owner_and_admins_delete_it(people: People) -> None:
+    ada, bob, eve = people(3)
+    chat_id = ada.group(bob, eve)
+    run("UPDATE chats SET username = :name WHERE id = :c", name=f"public_{chat_id}", c=chat_id)
+    assert bob.call("POST", f"/chats/{chat_id}/leave").status_code == 204
+    bob.post(f"/chats/{chat_id}/join")
+    notices = [message["id"] for message in eve.get(f"/chats/{chat_id}/messages")["items"]]
+    assert scalar("SELECT sender_id FROM messages WHERE id = :id", id=notices[0]) == bob.id
+    assert [delete(person, notices[0]) for person in (bob, eve, ada)] == [403, 403, 204]
+    give_role(chat_id, eve, "admin")
+    assert delete(eve, notices[1]) == 204
+    direct = ada.direct_chat(bob)
+    notice = ada.send(direct, "x")["id"]
+    run("UPDATE messages SET message_type = 'service' WHERE id = :id", id=notice)
+    assert [delete(person, notice) for person in (ada, bob)] == [403, 403]
+    assert delete(ada, notice, "me") == 204
 
 
 def test_the_last_message_shown_is_the_newest_that_the_viewer_sees(people: People) -> None:
@@ -351,15 +369,51 @@ def test_read_marks_stay_where_they_are(people: People) -> None:
     assert first < second
 
 
-def test_repeating_a_send_whose_message_was_deleted_stores_nothing_new(people: People) -> None:
+@pytest.mark.parametrize("how", ["for everyone", "for oneself", "with the history"])
+@pytest.mark.parametrize("door", ["rest", "socket"])
+def test_repeating_a_send_whose_message_is_gone_answers_its_tombstone_and_stores_nothing(
+    people: People, how: str, door: str
+) -> None:
     ada, bob = people(2)
     chat_id = ada.direct_chat(bob)
     body = {"chat_id": chat_id, "text": "words", "client_id": str(uuid4())}
     sent = ada.post("/messages", body)
-    assert delete(ada, sent["id"]) == 204
-    again: dict[str, Any] = ada.post("/messages", body, status=200)
-    assert (again["id"], again["deleted"], again["text"]) == (sent["id"], True, None)
+    if how == "with the history":
+        assert ada.call("DELETE", f"/chats/{chat_id}/history").status_code == 204
+    else:
+        assert delete(ada, sent["id"], "everyone" if how == "for everyone" else "me") == 204
+    if door == "rest":
+        again: dict[str, Any] = ada.post("/messages", body, status=200)
+    else:
+        with ada.socket() as socket:
+            answer = socket.ask("message", body)
+            assert answer["event"] == "ack"
+            again = answer["data"]
+    assert (again["id"], again["seq"], again["deleted"], again["text"]) == (sent["id"], 1, True, None)
     assert texts(ada, chat_id) == []
+    assert scalar("SELECT last_seq FROM chats WHERE id = :c", c=chat_id) == 1
+
+
+def test_repeating_a_forward_whose_message_is_gone_answers_its_tombstone(people: People) -> None:
+    ada, bob = people(2)
+    chat_id, saved = ada.direct_chat(bob), ada.direct_chat(ada)
+    source = ada.send(chat_id, "words")["id"]
+    body = {"chat_ids": [saved], "client_id": str(uuid4())}
+    (sent,) = ada.post(f"/messages/{source}/forward", body, status=201)["items"]
+    assert delete(ada, sent["id"], "me") == 204
+    (again,) = ada.post(f"/messages/{source}/forward", body, status=200)["items"]
+    assert (again["id"], again["deleted"], again["text"]) == (sent["id"], True, None)
+
+
+def test_repeating_a_send_whose_message_is_stored_no_longer_is_not_found(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    body = {"chat_id": chat_id, "text": "words", "client_id": str(uuid4())}
+    sent = ada.post("/messages", body)
+    run("DELETE FROM messages WHERE id = :id", id=sent["id"])
+    answer = ada.call("POST", "/messages", body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert scalar("SELECT last_seq FROM chats WHERE id = :c", c=chat_id) == 1
 
 
 def test_what_was_sent_before_somebody_came_is_not_theirs_to_delete(people: People) -> None:
@@ -388,4 +442,4 @@ def test_deletions_come_with_the_next_sync(people: People) -> None:
     assert (seen[for_bob]["deleted"], seen[for_bob]["text"]) == (True, None)
     hers = {message["id"]: message for message in ada.get("/sync", cursor=cursors["ada"])["messages"]}
     assert hers[for_all]["deleted"] is True
-    assert hers[for_bob]["text"] == "for bob"
+    assert for_bob not in hers

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 
 from app.messages import unread
+from config import settings
 from tests.factories import run, scalar
 from tests.messages.scenes import People, cast, leave, together
 from tests.people import Person
@@ -128,6 +130,28 @@ def test_repeating_after_an_edit_gives_the_first_words_and_another_chat_is_added
     assert stored(other) == 1
 
 
+@pytest.mark.parametrize("whom", ["me", "everyone"])
+def test_repeating_a_forward_whose_source_is_gone_answers_what_was_stored(people: People, whom: str) -> None:
+    ada, bob = people(2)
+    chat_id, other, third = ada.direct_chat(bob), ada.group(bob), ada.group(bob)
+    source = ada.send(chat_id, "words")["id"]
+    client_id = str(uuid4())
+    first = forward(ada, source, other, third, client_id=client_id)
+    assert ada.call("DELETE", f"/messages/{source}?for={whom}").status_code == 204
+    again = forward(ada, source, other, third, client_id=client_id)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert forward(ada, source, third, client_id=client_id).json()["items"] == first.json()["items"][1:]
+    # What was not stored then cannot be stored any more.
+    assert forward(ada, source, other, chat_id, client_id=client_id).status_code == 404
+    assert forward(ada, source, other).status_code == 404
+    assert forward(bob, source, other, client_id=client_id).status_code == (404 if whom == "everyone" else 201)
+    reused = forward(ada, source + 1, other, client_id=client_id)
+    assert (reused.status_code, reused.json()["code"]) == (409, "client_id_reused")
+    leave(other, ada)
+    assert forward(ada, source, other, third, client_id=client_id).status_code == 404
+    assert stored(third) == 1
+
+
 def test_a_client_id_used_for_another_message_stores_nothing(people: People) -> None:
     ada, bob = people(2)
     chat_id, other = ada.direct_chat(bob), ada.group(bob)
@@ -193,3 +217,40 @@ def test_a_signed_out_session_forwards_nothing(people: People) -> None:
     ada.post("/auth/logout", status=204)
     assert forward(ada, source, saved).status_code == 401
     assert stored(saved) == 1
+
+
+def test_each_chat_that_a_message_is_forwarded_to_counts_as_one_use_of_the_limit(
+    people: People, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ada,) = people(1)
+    chats = [ada.group() for _ in range(3)]
+    source = ada.send(chats[0], "words")["id"]
+    for name, value in {"rate_limit_enabled": True, "rate_limit_messages": 5}.items():
+        monkeypatch.setattr(settings(), name, value)
+    client = app.test_client()
+
+    def status(path: str, **body: Any) -> int:
+        return client.post(
+            f"/api{path}", json=body, headers={"Authorization": f"Bearer {ada.access_token}"}
+        ).status_code
+
+    assert status(f"/messages/{source}/forward", chat_ids=chats) == 201
+    assert status(f"/messages/{source}/forward", chat_ids=chats) == 429
+    assert [status("/messages", chat_id=chats[0], text="more") for _ in range(2)] == [201, 201]
+    assert status("/messages", chat_id=chats[0], text="more") == 429
+
+
+def test_more_chats_than_the_limit_allows_at_all_use_up_the_whole_allowance(
+    people: People, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ada,) = people(1)
+    chats = [ada.group() for _ in range(3)]
+    source = ada.send(chats[0], "words")["id"]
+    for name, value in {"rate_limit_enabled": True, "rate_limit_messages": 2}.items():
+        monkeypatch.setattr(settings(), name, value)
+    client = app.test_client()
+    headers = {"Authorization": f"Bearer {ada.access_token}"}
+    answers = [
+        client.post(f"/api/messages/{source}/forward", json={"chat_ids": chats}, headers=headers) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 429]

@@ -9,9 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from app.chats.queries import views as chats
+from app.chats.unread import UNREAD
 from app.infra.db import Prepared, UnitOfWork, raw_cursor, reading, unit_of_work
+from app.messages import receipt_queries, unread
 from app.messages.queries import changing
 from app.messages.queries import reading as history
+from app.sync import queries as sync
+from tests.factories import run, scalar
 from tests.people import Person
 
 People = Callable[[int], list[Person]]
@@ -94,7 +98,6 @@ def test_a_message_by_id_and_a_gap_by_seq_touch_only_their_rows(crowded: tuple[P
     ada, huge, _ = crowded
     with reading() as unit:
         newest = ada.get(f"/chats/{huge}/messages", limit=1)["items"][0]["id"]
-        assert_reads_little(explain(unit, history._BY_ID, newest, ada.id), most_rows=1)
         assert_reads_little(explain(unit, changing._FIND, newest, ada.id), most_rows=1)
         assert_reads_little(explain(unit, history._BY_SEQ, huge, HUGE // 2, HUGE // 2 + 10), most_rows=10)
 
@@ -103,11 +106,7 @@ def test_the_chat_list_touches_the_callers_chats_and_their_last_messages_only(
     crowded: tuple[Person, int, int],
 ) -> None:
     ada, huge, quiet = crowded
-    with unit_of_work() as unit:
-        unit.execute(
-            text("UPDATE user_chat_states SET counted_seq = :seq WHERE chat_id = ANY (:chats)"),
-            {"seq": HUGE, "chats": [huge, quiet]},
-        )
+    unread.fan_out_all([huge, quiet])
     with reading() as unit:
         plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
         assert_reads_little(plan, most_rows=10)
@@ -117,14 +116,65 @@ def test_the_last_message_before_some_deleted_ones_touches_only_these(crowded: t
     ada, huge, quiet = crowded
     with unit_of_work() as unit:
         unit.execute(
-            text("UPDATE user_chat_states SET counted_seq = :seq WHERE chat_id = ANY (:chats)"),
-            {"seq": HUGE, "chats": [huge, quiet]},
-        )
-        unit.execute(
             text("UPDATE messages SET deleted_at = now() WHERE chat_id = :chat AND seq > :seq"),
             {"chat": huge, "seq": HUGE - 20},
         )
+    unread.fan_out_all([huge, quiet])
     assert ada.get(f"/chats/{huge}")["last_message"]["seq"] == HUGE - 20
     with reading() as unit:
         plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
         assert_reads_little(plan, most_rows=25)
+
+
+_HIDES = """
+    INSERT INTO message_hides (user_id, chat_id, message_id, seq, revision)
+    SELECT :user, x.chat_id, x.id, x.seq, next_message_id(x.seq) FROM messages x
+    WHERE x.chat_id = :chat AND x.seq % 2 = 0 AND x.seq < :before ON CONFLICT DO NOTHING"""
+_OTHERS_HIDES = """
+    INSERT INTO message_hides (user_id, chat_id, message_id, seq, revision)
+    SELECT u, x.chat_id, x.id, x.seq, 1 FROM messages x, generate_series(-5000, -1) u
+    WHERE x.chat_id = :chat AND x.seq IN (:last, :last - 1)"""
+_UNREAD = Prepared(
+    "unread_of_one",
+    ("bigint", "bigint"),
+    f"SELECT {UNREAD} FROM user_chat_states s JOIN chats c ON c.id = s.chat_id WHERE s.user_id = $1 AND s.chat_id = $2",
+)
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_what_somebody_has_hidden_is_looked_for_by_key_however_much_they_and_others_have_hidden(
+    crowded: tuple[Person, int, int], analyzed: bool
+) -> None:
+    ada, huge, _ = crowded
+    newest = int(str(scalar("SELECT last_message_id FROM chats WHERE id = :c", c=huge)))
+    revision = int(str(scalar("SELECT message_id_at(now())")))
+    run("UPDATE user_chat_states SET counted_seq = :s WHERE chat_id = :c", s=HUGE - 10, c=huge)
+    run("INSERT INTO unread_removals (chat_id, seq, exempt_user_ids) VALUES (:c, :s, '{}')", c=huge, s=HUGE - 20)
+    run("UPDATE user_chat_states SET unread_count = 9 WHERE chat_id = :c AND user_id = :u", c=huge, u=ada.id)
+    pk, by_seq, by_revision = (
+        "pk_message_hides",
+        "ix_message_hides_chat_id_seq_user_id",
+        "ix_message_hides_user_id_revision",
+    )
+    statements: list[tuple[set[str], Prepared, tuple[object, ...]]] = [
+        ({pk}, history._OLDER, (huge, ada.id, None, HUGE - 10, 0, 0, 51)),
+        ({pk}, changing._FIND, (newest, ada.id)),
+        ({pk}, receipt_queries._SUBJECT, (ada.id, newest)),
+        ({pk, by_seq}, _UNREAD, (ada.id, huge)),
+        ({pk, by_revision}, sync._MESSAGES, (ada.id, revision, 51)),
+    ]
+    with reading() as unit:
+        # Planned while the table is as good as empty.
+        for _, statement, parameters in statements:
+            explain(unit, statement, *parameters)
+        run(_HIDES, user=ada.id, chat=huge, before=HUGE - 40)
+        run(_OTHERS_HIDES, chat=huge, last=HUGE)
+        if analyzed:
+            run("ANALYZE message_hides")
+        for indexes, statement, parameters in statements:
+            plan = explain(unit, statement, *parameters)
+            scans = [node for node in plan if "message_hides" in node.get("Index Name", "")]
+            assert {node["Index Name"] for node in scans} == indexes, statement.name
+            for node in scans:
+                touched = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+                assert touched <= (51 if node["Index Name"] == by_revision else 1), (statement.name, node)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.infra.db import unit_of_work
+from tests.factories import run
 from tests.messages.scenes import together
 from tests.people import Person
 
@@ -135,6 +136,22 @@ def test_a_reply_must_be_to_a_message_of_the_same_chat(people: People) -> None:
     answer = ada.call("POST", "/messages", {"chat_id": other, "text": "lost", "reply_to_id": first["id"]})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "reply_to_id"
+
+
+@pytest.mark.parametrize("why", ["deleted for oneself", "cleared", "from before one came"])
+def test_nobody_replies_to_a_message_that_they_do_not_see(people: People, why: str) -> None:
+    ada, bob = people(2)
+    chat_id = ada.group(bob)
+    message_id = ada.send(chat_id, "question")["id"]
+    if why == "deleted for oneself":
+        assert bob.call("DELETE", f"/messages/{message_id}").status_code == 204
+    elif why == "cleared":
+        assert bob.call("DELETE", f"/chats/{chat_id}/history").status_code == 204
+    else:
+        run("UPDATE chat_members SET history_from_seq = 1 WHERE chat_id = :c AND user_id = :u", c=chat_id, u=bob.id)
+    answer = bob.call("POST", "/messages", {"chat_id": chat_id, "text": "answer", "reply_to_id": message_id})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reply_to_id")
+    assert ada.send(chat_id, "more", reply_to_id=message_id)["reply_to_id"] == message_id
 
 
 def test_text_is_kept_as_sent(people: People) -> None:

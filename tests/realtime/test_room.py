@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import select
+from contextlib import ExitStack
+
 import gevent
 import gevent.socket
 import pytest
-from wsproto import WSConnection
-from wsproto.connection import ConnectionType
 
 from app.infra import bus
 from app.realtime import room
@@ -25,11 +26,12 @@ def test_a_message_that_overtook_others_is_delivered_as_soon_as_they_have_come(m
     monkeypatch.setattr(room, "_PATIENCE", _LONG)
     ours, theirs = gevent.socket.socketpair()
     with ours, theirs, gevent.Timeout(_LONG / 2):
-        connection = Connection(ours, WSConnection(ConnectionType.SERVER), Caller(1, "", 0.0))
+        connection = Connection(ours)
+        connection.caller = Caller(1, "", 0.0)
         connection.ready = True
         chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None)
-        chat.connections.add(connection)
-        chat.begin(members_revision=0, last_seq=0)
+        chat.admit([connection], members_revision=0)
+        chat.begin(last_seq=0)
         # One at a time, so that each finds the room waiting for the first.
         for seq in (3, 2, 1):
             chat.receive(*event(seq), droppable=False)
@@ -38,3 +40,55 @@ def test_a_message_that_overtook_others_is_delivered_as_soon_as_they_have_come(m
             gevent.sleep(0)
         expected = b"".join(text_frame(event(seq)[1]) for seq in (1, 2, 3))
         assert theirs.recv(len(expected) + 1) == expected
+
+
+def test_who_is_let_in_again_while_it_is_asked_who_is_a_member_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [(5, 0, set[int]()), (9, 0, {1})]
+    expelled: list[set[int]] = []
+    ours, theirs = gevent.socket.socketpair()
+    with ours, theirs, gevent.Timeout(_LONG / 2):
+        connection = Connection(ours)
+        connection.caller = Caller(1, "", 0.0)
+        connection.ready = True
+        chat = room.Room(1, expel=lambda _, people: expelled.append(people), tell_to_sync=lambda _: None)
+
+        def present_members(*_: object) -> tuple[int, int, set[int]]:
+            if len(answers) == 2:
+                # The answer is on its way, and older than the order to join that comes now.
+                chat.admit([connection], members_revision=0)
+            return answers.pop(0)
+
+        monkeypatch.setattr(room, "present_members", present_members)
+        chat.admit([connection], members_revision=0)
+        chat.begin(last_seq=0)
+        chat.check_members(5)
+        while chat.members_revision != 9:
+            gevent.sleep(0)
+    assert (expelled, answers) == ([], [])
+
+
+def test_a_message_to_many_sockets_lets_others_be_served_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MOST_AT_ONCE", 2)
+    with ExitStack() as exits:
+        exits.enter_context(gevent.Timeout(_LONG / 2))
+        pairs = [gevent.socket.socketpair() for _ in range(5)]
+        chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None)
+        for ours, theirs in pairs:
+            exits.enter_context(theirs)
+            connection = Connection(exits.enter_context(ours))
+            connection.ready = True
+            chat.admit([connection], members_revision=0)
+        chat.begin(last_seq=0)
+        for seq in (1, 2):
+            chat.receive(*event(seq), droppable=False)
+        served: list[int] = []
+        while not served or served[-1] < len(pairs):
+            gevent.sleep(0)
+            served.append(sum(theirs in select.select([theirs], [], [], 0)[0] for _, theirs in pairs))
+        assert any(0 < number < len(pairs) for number in served)
+        expected = b"".join(text_frame(event(seq)[1]) for seq in (1, 2))
+        for _, theirs in pairs:
+            received = b""
+            while len(received) < len(expected):
+                received += theirs.recv(len(expected))
+            assert received == expected

@@ -53,7 +53,7 @@ def test_reading_at_one_device_is_told_to_all_devices_and_to_the_sender(people: 
     with ada.socket() as sender, bob.socket(second_api.url) as other_device:
         message = ada.send(chat_id, "read me")
         state = bob.post(f"/chats/{chat_id}/read", {"message_id": message["id"]})
-        assert state == {"last_read_message_id": message["id"], "unread_count": 0}
+        assert state == {"last_read_message_id": message["id"], "last_read_seq": message["seq"], "unread_count": 0}
         assert sender.next("read_receipt", user_id=bob.id)["message_id"] == message["id"]
         assert other_device.next("unread", chat_id=chat_id, unread_count=0)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from app.infra.db import unit_of_work
 from tests import factories
+from tests.chats import membership
+from tests.messages.scenes import leave
 from tests.people import Person, Socket
 from tests.processes import Api, Worker, eventually
+from tests.receipts import marks
 
 People = Callable[[int], list[Person]]
 
@@ -128,3 +133,43 @@ def test_the_status_follows_by_the_worker_and_by_sync(people: People, worker: Wo
         changed = {message["id"]: message for message in ada.get("/sync", cursor=hers.hello["cursor"])["messages"]}
         assert changed[sent["id"]]["status"] == "read"
         assert changed[sent["id"]]["revision"] > sent["revision"]
+
+
+def test_where_others_are_not_told_of_reading_ones_other_devices_are(people: People) -> None:
+    ada, bob = people(2)
+    news = membership.channel(ada, bob)
+    with ada.socket() as hers, bob.socket() as his:
+        sent = ada.send(news, "news")
+        state = bob.post(f"/chats/{news}/read")
+        assert state == {"last_read_message_id": sent["id"], "last_read_seq": 1, "unread_count": 0}
+        receipt = his.next("read_receipt", chat_id=news)
+        assert (receipt["user_id"], receipt["message_id"], receipt["seq"]) == (bob.id, sent["id"], 1)
+        assert "read_receipt" not in {event["event"] for event in hers.quiet()}
+
+
+def test_who_has_left_while_a_mark_waits_is_answered_nothing_and_moves_nothing(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.group(bob)
+    for text in ("one", "two"):
+        ada.send(chat_id, text)
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%lock_state%'"""
+    with ThreadPoolExecutor(1) as threads, bob.socket() as his, ada.socket() as hers:
+        with unit_of_work() as holder:
+            holder.connection.exec_driver_sql(
+                "SELECT 1 FROM user_chat_states WHERE chat_id = %s AND user_id = %s FOR UPDATE", (chat_id, bob.id)
+            )
+            reading = threads.submit(bob.call, "POST", f"/chats/{chat_id}/read", {})
+            eventually(lambda: factories.scalar(waiting) == 1)
+            leave(chat_id, bob)
+        assert reading.result(20).status_code == 404
+        assert marks.marks(bob.id, chat_id) == (0, 0)
+        bob.direct_chat(ada)
+        his.next("chat_updated")
+        ada.send(chat_id, "a sign that all before has come")
+        hers.next("new_message", chat_id=chat_id, seq=3)
+        assert {e["event"] for e in hers.events}.isdisjoint({"message_status", "read_receipt"})
+        # A worker of other tests may have told him of unread messages, but nothing says that they are read.
+        told = {(e["event"], e["data"].get("unread_count")) for e in his.events}
+        assert told.isdisjoint({("unread", 0), ("read_receipt", None)})

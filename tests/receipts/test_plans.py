@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.chats.queries import deliveries, marks
-from app.infra.db import Prepared, UnitOfWork, raw_cursor, unit_of_work
+from app.infra.db import unit_of_work
 from app.messages import receipt_queries, status_queries
 from tests import factories
+from tests.receipts.plans import touched
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
 
@@ -35,25 +34,6 @@ def crowded() -> tuple[list[int], int]:
         unit.execute(_FILL, {"chat": chat_id, "sender": people[0], "count": HUGE, "read": HUGE - 10})
         unit.execute(text("ANALYZE messages"))
     return people, chat_id
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from nodes(part)
-
-
-def touched(unit: UnitOfWork, statement: Prepared, *parameters: object) -> float:
-    """The most rows that any node of the statement's kept plan touched, executed once; no table is read whole."""
-    with raw_cursor(unit.connection) as (cursor, known):
-        statement.prepare(cursor, known)
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.execute_sql}", parameters)
-        row = cursor.fetchone()
-    assert row is not None
-    found = list(nodes(row[0][0]["Plan"]))
-    assert all(node["Node Type"] != "Seq Scan" for node in found)
-    rows = ((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in found)
-    return float(max(rows))
 
 
 def test_marks_and_statuses_touch_only_the_rows_that_they_are_about(crowded: tuple[list[int], int]) -> None:

@@ -60,7 +60,7 @@ def poison(chat_id: int) -> None:
 def test_dirty_chats_are_taken_and_seen_to() -> None:
     chats = [make_read_chat() for _ in range(3)]
     client().sadd(jobs.DIRTY_RECEIPTS, *chats, "rubbish")
-    while status_jobs.take_dirty():
+    while status_jobs.marked.take():
         pass
     assert all(is_done(chat_id) for chat_id in chats)
 
@@ -109,7 +109,7 @@ def test_a_poisonous_chat_does_not_stop_the_others_and_is_set_aside_after_three_
         (found,) = set_aside.listed(unit)
     assert (found.job, found.subject) == (jobs.UPDATE_STATUS, str(poisonous))
     factories.run("UPDATE chats SET delivered_seq = 0 WHERE id = :c", c=poisonous)
-    assert status_jobs.retry_set_aside() == 1
+    assert status_jobs.marked.retry_set_aside() == 1
     assert is_done(poisonous)
     assert attempts(poisonous) == 0
 

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from app.chats import service as chats_service
+from app.chats.locking import lock_chat, next_revision
+from app.chats.queries import members
 from app.infra.db import unit_of_work
 from app.messages import status_queries, statuses
 from tests import factories
@@ -97,6 +99,49 @@ def test_who_joins_has_not_read_what_came_before() -> None:
     update(chat_id)
     assert marks.statuses(chat_id) == ["sent", "sent", "read"]
     assert marks.receipts(chat_id) == [(3, eve)]
+
+
+def admit(chat_id: int, *people: int) -> None:
+    with unit_of_work() as unit:
+        members.admit(unit, chat_id, people, next_revision(unit, lock_chat(unit, chat_id, ada_of(chat_id))))
+
+
+def ada_of(chat_id: int) -> int:
+    """Who made the chat."""
+    return int(str(factories.scalar("SELECT created_by FROM chats WHERE id = :c", c=chat_id)))
+
+
+def test_what_was_written_while_nobody_else_was_there_waits_for_no_reader() -> None:
+    ada, bob, *others = factories.make_users(203)
+    chat_id = factories.make_chat([ada])
+    factories.send_messages(chat_id, [ada] * 3)
+    admit(chat_id, bob)
+    assert settled(chat_id) == (3, 3)
+    admit(chat_id, *others)
+    assert settled(chat_id) == (3, 3)
+    factories.send_messages(chat_id, [ada])
+    read(bob, chat_id, 4)
+    update(chat_id)
+    assert settled(chat_id) == (4, 4)
+    assert marks.statuses(chat_id) == ["sent", "sent", "sent", "read"]
+    # In a large group nobody behind the first reader causes work.
+    read(others[0], chat_id, 4)
+    assert queued(chat_id) == 0
+
+
+@pytest.mark.parametrize(("move", "status"), [(read, "read"), (deliver, "delivered")])
+def test_who_comes_takes_no_status_from_what_reached_another_just_before_leaving(
+    move: Callable[[int, int, int], None], status: str
+) -> None:
+    ada, bob, eve = factories.make_users(3)
+    chat_id = factories.make_chat([ada, bob])
+    factories.send_messages(chat_id, [ada, ada])
+    move(bob, chat_id, 2)
+    with unit_of_work() as unit:
+        members.remove(unit, chat_id, bob, next_revision(unit, lock_chat(unit, chat_id, ada)), is_banned=False)
+    admit(chat_id, eve)
+    update(chat_id)
+    assert marks.statuses(chat_id) == [status, status]
 
 
 def test_deleted_messages_stay_as_they_are_and_nothing_waits_for_them() -> None:

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import text
 
 from app.infra.db import engine, reading, unit_of_work
-from app.sync import service
+from app.sync import queries, service
+from tests.chats.membership import leave
 from tests.counting import counted_statements
+from tests.factories import scalar
 from tests.people import Person
+from tests.processes import eventually
 
 People = Callable[[int], list[Person]]
 
@@ -78,6 +82,33 @@ def test_a_read_mark_set_on_another_device_is_caught_up_with(people: People) -> 
     assert (chats[chat_id]["unread_count"], chats[chat_id]["last_read_message_id"]) == (0, message["id"])
 
 
+def test_who_was_away_learns_up_to_where_the_other_side_cleared_the_history_for_both(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    ada.send(chat_id, "one")
+    _, _, _, cursor = catch_up(bob, None)
+    cleared = ada.send(chat_id, "two")
+    assert ada.call("DELETE", f"/chats/{chat_id}/history?for_everyone=true").status_code == 204
+    after = ada.send(chat_id, "three")
+    chats, messages, removed, _ = catch_up(bob, cursor)
+    assert (chats[chat_id]["cleared_seq"], chats[chat_id]["last_message"], removed) == (2, after, set())
+    assert messages == {after["id"]: after}
+    assert chats[chat_id]["cleared_seq"] == cleared["seq"]
+
+
+def test_what_one_deleted_for_oneself_comes_to_ones_other_devices_as_a_tombstone(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    message = ada.send(chat_id, "not for me")
+    cursors = {person.id: catch_up(person, None)[3] for person in (ada, bob)}
+    assert bob.call("DELETE", f"/messages/{message['id']}?for=me").status_code == 204
+    tombstone = catch_up(bob, cursors[bob.id])[1][message["id"]]
+    assert (tombstone["deleted"], tombstone["text"]) == (True, None)
+    assert tombstone["revision"] > message["revision"]
+    theirs = catch_up(ada, cursors[ada.id])[1].get(message["id"], message)
+    assert (theirs["deleted"], theirs["text"]) == (False, "not for me")
+
+
 def test_strangers_and_former_members_get_nothing_of_a_chat(people: People) -> None:
     ada, bob, eve = people(3)
     chat_id = ada.group(bob)
@@ -95,6 +126,45 @@ def test_strangers_and_former_members_get_nothing_of_a_chat(people: People) -> N
     assert catch_up(eve, cursors[eve.id])[:3] == ({}, {}, set())
     ada.send(chat_id, "still in private")
     assert catch_up(bob, cursor)[1] == {}
+
+
+def test_the_first_snapshot_names_no_chat_that_the_device_never_had(people: People) -> None:
+    ada, bob, eve = people(3)
+    ada.direct_chat(bob)
+    assert leave(bob, eve.group(bob)).status_code == 204
+    listed = eve.group(bob)
+    chats, messages, removed, _ = catch_up(bob, None)
+    assert (list(chats), messages, removed) == ([listed], {}, set())
+
+
+def test_a_chat_that_is_left_between_the_pages_of_a_snapshot_is_named(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.group(bob)
+    with reading() as unit:
+        first = service.Cursor(queries.horizon(unit), 0, True).text
+    assert leave(bob, chat_id).status_code == 204
+    assert catch_up(bob, first)[2] == {chat_id}
+
+
+def test_nobody_learns_by_catching_up_that_somebody_opened_a_chat_and_wrote_nothing(people: People) -> None:
+    ada, bob = people(2)
+    _, _, _, cursor = catch_up(bob, None)
+    chat_id = ada.direct_chat(bob)
+    assert catch_up(bob, cursor)[:3] == ({}, {}, set())
+    assert ada.call("DELETE", f"/chats/{chat_id}?for_everyone=true").status_code == 204
+    assert catch_up(bob, cursor)[:3] == ({}, {}, set())
+    assert catch_up(ada, cursor)[2] == {chat_id}
+
+
+def test_a_direct_chat_that_another_device_deleted_is_named(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    ada.send(chat_id, "hello")
+    cursors = {person.id: catch_up(person, None)[3] for person in (ada, bob)}
+    assert bob.call("DELETE", f"/chats/{chat_id}").status_code == 204
+    assert catch_up(bob, cursors[bob.id])[2] == {chat_id}
+    assert ada.call("DELETE", f"/chats/{chat_id}?for_everyone=true").status_code == 204
+    assert catch_up(ada, cursors[ada.id])[2] == {chat_id}
 
 
 def test_many_changes_come_in_pages_of_500_without_a_gap(people: People) -> None:
@@ -145,6 +215,25 @@ def test_a_slow_transaction_is_found_by_the_next_run_though_newer_rows_were_answ
     _, messages, _, cursor = catch_up(bob, cursor)
     assert late in messages
     assert catch_up(bob, cursor)[1].keys() <= {late, newer["id"]}
+
+
+@pytest.mark.parametrize("tracking", ["on", "off"])
+def test_the_horizon_stays_below_what_an_open_transaction_has_drawn(app: Flask, tracking: str) -> None:
+    with engine().connect() as slow:
+        slow.execute(text(f"SET track_activities = {tracking}"))
+        slow.execute(text("CREATE TEMPORARY TABLE written (number integer) ON COMMIT DROP"))
+        drawn = slow.execute(text("SELECT next_message_id()")).scalar_one()
+        # Until the clock is past it: otherwise the horizon is below it without looking at anybody.
+        eventually(lambda: bool(scalar("SELECT message_id_at(clock_timestamp()) > :drawn", drawn=drawn)))
+        with reading() as unit:
+            assert queries.horizon(unit) < drawn
+        slow.invalidate()
+    eventually(lambda: _horizon_is_past(drawn), message="the horizon stayed behind")
+
+
+def _horizon_is_past(revision: int) -> bool:
+    with reading() as unit:
+        return queries.horizon(unit) > revision
 
 
 def test_nothing_is_missed_by_who_syncs_all_the_time_under_load(people: People, second_api: Any) -> None:

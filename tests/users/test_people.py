@@ -10,10 +10,11 @@ from sqlalchemy import text
 
 from app.auth.profile import User
 from app.infra import presence
-from app.infra.db import reading, unit_of_work
-from app.users import service
+from app.infra.db import UnitOfWork, engine, reading, unit_of_work
+from app.users import queries, service
 from tests.auth.clients import Person, new_phone
 from tests.counting import counted_statements
+from tests.messages.test_plans import explain
 
 Stranger = Callable[[], Person]
 
@@ -135,3 +136,15 @@ def test_many_people_load_in_one_statement(viewer: Person, stranger: Stranger) -
         assert service.load_users(unit, viewer.id, []) == {}
     assert set(loaded) == set(people)
     assert len(statements) == 1
+
+
+def test_a_plan_made_before_anybody_was_blocked_still_looks_up_each_block_by_its_key(
+    viewer: Person, stranger: Stranger
+) -> None:
+    ada = stranger().sign_up()
+    with engine().connect() as connection, connection.begin() as transaction:
+        connection.execute(text("TRUNCATE blocks"))
+        plan = explain(UnitOfWork(connection), queries._LOAD, [ada.id], viewer.id)
+        transaction.rollback()
+    (look_up,) = [node["Index Cond"] for node in plan if node.get("Index Name") == "pk_blocks"]
+    assert "user_id = u.id" in look_up

@@ -15,15 +15,11 @@ from app.infra import bus, presence
 from app.infra.db import unit_of_work
 from app.infra.redis import client
 from app.infra.redis_writer import writer
-from app.messages import unread
+from app.messages import removals, unread
 from config import settings
 from tests import factories
 from tests.counting import counted_statements
-
-
-def recount(*chat_ids: int) -> list[object]:
-    with unit_of_work() as unit:
-        return [*unread.recount(unit, chat_ids)]
+from tests.workers.counting import recount
 
 
 def read_up_to(user_id: int, chat_id: int, seq: int) -> None:
@@ -36,14 +32,17 @@ def read_up_to(user_id: int, chat_id: int, seq: int) -> None:
 
 
 def delete(chat_id: int, seq: int) -> None:
-    """Deletes a message as the service must: the tombstone first, then the counts, in one transaction."""
+    """Deletes a message as the service must: under the chat's lock the tombstone first, then the counts."""
     with unit_of_work() as unit:
+        (member_count,) = unit.connection.exec_driver_sql(
+            "SELECT member_count FROM chats WHERE id = %s FOR UPDATE", (chat_id,)
+        ).one()
         deleted = unit.connection.exec_driver_sql(
             "UPDATE messages SET deleted_at = now() WHERE chat_id = %s AND seq = %s AND deleted_at IS NULL",
             (chat_id, seq),
         ).rowcount
         if deleted:
-            unread.count_down(unit, chat_id, [seq])
+            removals.remove(unit, chat_id, member_count, seq)
 
 
 @pytest.fixture
@@ -212,8 +211,8 @@ def test_members_who_are_online_are_told_their_count_and_hubs_how_far_the_chat_i
         unread.fan_out(chat_id)
         told = heard()
     events = [(channel, orjson.loads(bus.parse(raw)[1])) for channel, raw in told if bus.parse(raw)[1]]
-    assert events == [
-        (bus.user_notifications(bob), {"event": "unread", "data": {"chat_id": chat_id, "unread_count": 2}})
+    assert [(channel, event["event"], event["data"]["unread_count"]) for channel, event in events] == [
+        (bus.user_notifications(bob), "unread", 2)
     ]
     orders = [(channel, bus.parse(raw)[0]) for channel, raw in told if not bus.parse(raw)[1]]
     assert orders == [(bus.chat_messages(chat_id), {"control": "seq", "seq": 2})]

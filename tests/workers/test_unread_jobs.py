@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from app.errors import Unavailable
 from app.infra import attempts as attempted
 from app.infra import jobs, set_aside, sweeps
-from app.infra.db import reading, unit_of_work
+from app.infra.db import UnitOfWork, reading, unit_of_work
 from app.infra.redis import client
-from app.messages import unread, unread_jobs
+from app.messages import marked_chats, unread, unread_jobs, unread_queries
 from tests import factories
 from tests.processes import eventually
 
+# The largest number that the column holds.
+POISON = 2_147_483_647
+
 
 @pytest.fixture(autouse=True)
-def _no_other_work() -> None:
-    """A sweep that has seen all there is; nothing dirty, nothing set aside."""
+def _no_other_work() -> Iterator[None]:
+    """A sweep that has seen all there is; nothing dirty, nothing set aside, and all counts right, also afterwards."""
+    leave_nothing_to_do()
+    yield
+    factories.run("UPDATE user_chat_states SET unread_count = 0 WHERE unread_count = :count", count=POISON)
+    leave_nothing_to_do()
+
+
+def leave_nothing_to_do() -> None:
     client().delete(jobs.DIRTY_CHATS)
     factories.run("DELETE FROM set_aside_jobs")
-    factories.run("UPDATE chats SET fanned_out_seq = last_seq")
+    behind = factories.scalar("SELECT array_agg(id) FROM chats WHERE last_seq > fanned_out_seq")
+    if isinstance(behind, list):
+        unread.fan_out_all(behind)
     factories.run("DELETE FROM sweep_marks")
 
 
@@ -45,7 +59,7 @@ def attempts(chat_id: int) -> int:
 
 def poison(chat_id: int) -> None:
     """Makes counting this chat impossible: its count would be larger than the column holds."""
-    factories.run("UPDATE user_chat_states SET unread_count = 2147483647 WHERE chat_id = :c", c=chat_id)
+    factories.run("UPDATE user_chat_states SET unread_count = :count WHERE chat_id = :c", count=POISON, c=chat_id)
 
 
 @contextmanager
@@ -58,7 +72,7 @@ def passing_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_dirty_chats_are_taken_and_counted() -> None:
     chats = [make_chat_with_message() for _ in range(3)]
     client().sadd(jobs.DIRTY_CHATS, *chats, "rubbish")
-    assert unread_jobs.take_dirty(100) == 4
+    assert unread_jobs.marked.take(100) == 4
     assert all(is_counted(chat_id) for chat_id in chats)
     assert client().scard(jobs.DIRTY_CHATS) == 0
 
@@ -81,10 +95,11 @@ def test_a_later_sweep_finds_by_its_mark_what_was_lost_since(monkeypatch: pytest
 
 
 def test_many_messages_are_swept_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    unread_jobs.sweep()
-    monkeypatch.setattr(unread_jobs, "_LARGEST_STRETCH", 2)
-    chats = [make_chat_with_message() for _ in range(5)]
     with passing_time(monkeypatch):
+        # Up to now: what other tests have sent a moment ago may be thousands of such short stretches.
+        unread_jobs.sweep()
+        monkeypatch.setattr(unread_jobs, "_LARGEST_STRETCH", 2)
+        chats = [make_chat_with_message() for _ in range(5)]
         assert unread_jobs.sweep() == 5
     assert all(is_counted(chat_id) for chat_id in chats)
 
@@ -119,7 +134,7 @@ def test_a_poisonous_chat_does_not_stop_the_others() -> None:
     poisonous, *others = [make_chat_with_message() for _ in range(4)]
     poison(poisonous)
     client().sadd(jobs.DIRTY_CHATS, poisonous, *others)
-    unread_jobs.take_dirty(100)
+    unread_jobs.marked.take(100)
     assert all(is_counted(chat_id) for chat_id in others)
     assert not is_counted(poisonous)
     assert attempts(poisonous) == 1
@@ -137,14 +152,14 @@ def test_a_poisonous_chat_is_set_aside_after_three_attempts_and_tried_again_when
             assert attempts(chat_id) == attempt
         unread_jobs.sweep()
         client().sadd(jobs.DIRTY_CHATS, chat_id)
-        unread_jobs.take_dirty(100)
+        unread_jobs.marked.take(100)
         assert attempts(chat_id) == 3
     with reading() as unit:
         (found,) = set_aside.listed(unit)
     assert (found.job, found.subject, found.attempts) == (jobs.FANOUT_UNREAD, str(chat_id), 3)
     assert "out of range" in found.error
     factories.run("UPDATE user_chat_states SET unread_count = 0 WHERE chat_id = :c", c=chat_id)
-    assert unread_jobs.retry_set_aside() == 1
+    assert unread_jobs.marked.retry_set_aside() == 1
     assert is_counted(chat_id)
     assert attempts(chat_id) == 0
 
@@ -155,12 +170,12 @@ def test_a_chat_that_ends_the_worker_is_known_by_the_next_sweep(monkeypatch: pyt
     class Killed(BaseException):
         pass
 
-    def crash(_: object) -> int:
+    def crash(*_: object) -> None:
         raise Killed
 
     for attempt in (1, 2, 3):
         with monkeypatch.context() as patch:
-            patch.setattr(unread, "fan_out_all", crash)
+            patch.setattr(unread_queries, "progress", crash)
             with pytest.raises(Killed):
                 unread_jobs.sweep()
         assert attempts(chat_id) == attempt
@@ -168,12 +183,72 @@ def test_a_chat_that_ends_the_worker_is_known_by_the_next_sweep(monkeypatch: pyt
     assert not is_counted(chat_id)
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_chat_at_which_the_time_of_the_job_ran_out_is_not_blamed(
+    monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    chat_id = make_chat_with_message()
+    if is_known:
+        factories.run(
+            "INSERT INTO set_aside_jobs (job, subject, attempts, error) VALUES (:j, :s, 2, 'failed')",
+            j=jobs.FANOUT_UNREAD,
+            s=str(chat_id),
+        )
+
+    def out_of_time(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unread_queries, "progress", out_of_time)
+        for _ in range(3):
+            client().sadd(jobs.DIRTY_CHATS, chat_id)
+            for run in (unread_jobs.sweep, unread_jobs.marked.take_all):
+                with pytest.raises(SoftTimeLimitExceeded):
+                    run()
+        assert attempts(chat_id) == (2 if is_known else 0)
+    assert unread_jobs.sweep() == 1
+    assert is_counted(chat_id)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_sweep_begins_nothing_past_its_time_and_leaves_the_rest_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    chats = [make_chat_with_message() for _ in range(3)]
+    if is_known:
+        # They are looked at one by one.
+        for chat_id in chats:
+            factories.run(
+                "INSERT INTO set_aside_jobs (job, subject, attempts, error) VALUES (:j, :s, 1, 'failed')",
+                j=jobs.FANOUT_UNREAD,
+                s=str(chat_id),
+            )
+    over = [False]
+    real = unread_queries.progress
+
+    def last(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[unread_queries.Progress]:
+        over[0] = True
+        return real(unit, chat_ids)
+
+    # Time is over as soon as the first group, or chat, has been begun.
+    monkeypatch.setattr(unread_queries, "progress", last)
+    monkeypatch.setattr(marked_chats.MarkedChats, "largest_group", 3 if is_known else 1)
+    for clock in (attempted, marked_chats):
+        monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: 1.0 if over[0] else 0.0))
+    assert not unread_jobs.marked.sweep(chats, deadline=1.0)
+    assert [is_counted(chat_id) for chat_id in chats] == [True, False, False]
+    over[0] = False
+    assert not unread_jobs.marked.sweep(chats[1:], deadline=1.0)
+    over[0] = False
+    assert unread_jobs.marked.sweep(chats[2:], deadline=1.0)
+
+
 def test_a_busy_database_is_not_held_against_the_chat() -> None:
     chat_id = make_chat_with_message()
     client().sadd(jobs.DIRTY_CHATS, chat_id)
     with unit_of_work() as other:
         other.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
-        unread_jobs.take_dirty(100)
+        unread_jobs.marked.take(100)
     assert attempts(chat_id) == 0
     assert not is_counted(chat_id)
 
@@ -187,9 +262,9 @@ def test_a_database_that_is_away_postpones_all(monkeypatch: pytest.MonkeyPatch) 
 
     with monkeypatch.context() as patch:
         patch.setattr(attempted, "unit_of_work", away)
-        patch.setattr(unread, "fan_out_all", away)
+        patch.setattr(unread_queries, "progress", away)
         with pytest.raises(Unavailable):
-            unread_jobs.take_dirty(100)
+            unread_jobs.marked.take(100)
     assert unread_jobs.sweep() == 1
     assert is_counted(chat_id)
 

@@ -27,6 +27,10 @@ _USERNAME_TAKEN = text(f"""
         OR {_A_CHATS.format(username=":username")}
 """)
 _IS_A_CHATS = text(f"SELECT {_A_CHATS.format(username=':username')}")
+# One index keeps two people from having a username, another one two chats; a person and a chat are kept by this lock.
+_HOLD = "pg_advisory_xact_lock(hashtextextended(lower({username}), 0))"
+_HOLD_USERNAME = text(f"SELECT {_HOLD.format(username='CAST(:username AS text)')}")
+_HOLD_REGISTRATION = text(f"SELECT {_HOLD.format(username='username')} FROM pending_registrations WHERE phone = :phone")
 _HAS_ACCOUNT = text("SELECT EXISTS (SELECT FROM users WHERE phone = :phone)")
 _HAS_REGISTRATION = text("SELECT EXISTS (SELECT FROM pending_registrations WHERE phone = :phone)")
 
@@ -73,6 +77,11 @@ _SET_PASSWORD = text("""
 _PROFILE = text(f"SELECT {profile_columns('u', 'u.id')} FROM users u WHERE u.id = :user_id AND u.deleted_at IS NULL")
 
 
+def hold_username(unit: UnitOfWork, username: str) -> None:
+    """Lets nobody else take the username until the transaction ends; who has just taken it is seen after."""
+    unit.execute(_HOLD_USERNAME, {"username": username})
+
+
 def username_is_taken(unit: UnitOfWork, username: str) -> bool:
     """Whether somebody, or a public chat, has the username, in whatever case."""
     return bool(unit.execute(_USERNAME_TAKEN, {"username": username}).scalar())
@@ -109,6 +118,7 @@ def keep_registration(
 
 def open_account(unit: UnitOfWork, phone: str) -> StoredPassword | None:
     """Makes the sign-up of a number an account; None where there is none, or its username or number is taken."""
+    unit.execute(_HOLD_REGISTRATION, {"phone": phone})
     row = unit.execute(_OPEN_ACCOUNT, {"phone": phone}).first()
     if row is None:
         return None

@@ -8,10 +8,14 @@ from app.infra.db import UnitOfWork
 
 
 def _batch_of(table: str, key: str, condition: str) -> str:
-    """Deletes rows that nobody holds just now; a held one is in use, or another sweep has it."""
+    """Deletes rows that nobody holds just now; a held one is in use, or another sweep has it.
+
+    Materialized: a plan may run a subquery again for each row, and each time it would find another batch.
+    """
     return f"""
-        DELETE FROM {table} WHERE ({key}) IN (
+        WITH expired AS MATERIALIZED (
           SELECT {key} FROM {table} WHERE {condition} LIMIT :batch FOR UPDATE SKIP LOCKED)
+        DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM expired)
     """
 
 

@@ -2,7 +2,7 @@
 so that no connection is held meanwhile; `routes.py` shows the order.
 """
 
-from app.auth.service.accounts import change_profile, create_user, create_users, get_profile
+from app.auth.service.accounts import change_profile, create_user, create_users, get_profile, hold_username
 from app.auth.service.names import index_names
 from app.auth.service.outcomes import Outcome
 from app.auth.service.password import (
@@ -32,6 +32,7 @@ __all__ = [
     "create_user",
     "create_users",
     "get_profile",
+    "hold_username",
     "index_names",
     "keep_registration",
     "list_sessions",

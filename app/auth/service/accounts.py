@@ -32,13 +32,20 @@ def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> Use
     for name in ("last_name", "bio"):
         if name in changes:
             changes[name] = changes[name] or None
-    if changes.get("username") and accounts.is_a_chats(unit, changes["username"]):
-        raise UsernameTaken
+    if changes.get("username"):
+        accounts.hold_username(unit, changes["username"])
+        if accounts.is_a_chats(unit, changes["username"]):
+            raise UsernameTaken
     if changes and not accounts.change_profile(unit, user_id, changes):
         raise UsernameTaken
     if _NAMES & changes.keys():
         index_names(unit, [user_id])
     return get_profile(unit, user_id)
+
+
+def hold_username(unit: UnitOfWork, username: str) -> None:
+    """Lets neither a person nor a chat take the username until the transaction ends; for who is about to take it."""
+    accounts.hold_username(unit, username)
 
 
 def create_user(
@@ -55,6 +62,7 @@ def create_user(
     row = NewUser(person.phone, person.first_name, person.last_name, person.username)
     if accounts.has_account(unit, row.phone):
         raise Conflict("This phone number has an account already.")
+    accounts.hold_username(unit, person.username)
     if accounts.username_is_taken(unit, person.username):
         raise UsernameTaken
     return create_users(unit, [row], hash_password(person.password))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.auth import tokens
 from app.auth.schemas import SocketTicket
-from app.errors import Unauthenticated
+from app.errors import Unauthenticated, Unavailable
 from app.infra import redis
 from app.web.authentication import Caller, read_token
 
@@ -27,12 +27,15 @@ def authenticate_socket(token: str) -> Caller:
 
 
 def redeem_ticket(token: str) -> Caller:
-    """Who a ticket was made for; uses it up. Raises Unauthenticated, also where Redis is away and nobody could tell
-    whether it was used: the access token works then.
+    """Who a ticket was made for; uses it up. Raises Unauthenticated, or Unavailable while Redis is away and nobody
+    can tell whether it was used: the access token works then.
     """
     ticket = tokens.read_ticket(token)
     key = f"ticket:{ticket.token_id}"
-    first = _breaker.call(lambda: redis.client().set(key, 1, nx=True, ex=ticket.seconds_left + 1), None)
-    if not first:
-        raise Unauthenticated("The ticket was used, or cannot be checked just now: get a new one.")
+    unknown: bool | None = None
+    is_first = _breaker.call(lambda: bool(redis.client().set(key, 1, nx=True, ex=ticket.seconds_left + 1)), unknown)
+    if is_first is None:
+        raise Unavailable(retry_after=1)
+    if not is_first:
+        raise Unauthenticated("The ticket was used: get a new one.")
     return ticket.caller

@@ -1,8 +1,15 @@
-"""Who is blocked in direct chats."""
+"""Who has blocked whom: in direct chats, and against being added."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
 from app.infra.db import Prepared, UnitOfWork
+
+# Who blocks somebody locks the own row first, in a way that waits for this and that this waits for.
+_HOLD = text("SELECT 1 FROM users WHERE id = ANY (CAST(:user_ids AS bigint[])) ORDER BY id FOR SHARE")
 
 _IS_BLOCKED = Prepared(
     "blocked_by_peer",
@@ -12,6 +19,14 @@ _IS_BLOCKED = Prepared(
       SELECT FROM chat_members o JOIN blocks b ON b.user_id = o.user_id AND b.blocked_id = $2
       WHERE o.chat_id = $1 AND o.user_id <> $2)""",
 )
+
+
+def hold_blocks(unit: UnitOfWork, user_ids: Sequence[int]) -> None:
+    """Lets none of the people block anybody until the transaction ends; what they have just blocked is seen after.
+
+    Comes before the lock of a chat: whoever comes or goes holds the same row while Redis is told.
+    """
+    unit.execute(_HOLD, {"user_ids": list(user_ids)})
 
 
 def is_blocked_by_peer(unit: UnitOfWork, chat_id: int, user_id: int) -> bool:

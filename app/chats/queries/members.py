@@ -99,6 +99,7 @@ _CANDIDATES = text("""
     ORDER BY u.id""")
 
 # Who comes (again) has read everything up to now, and nothing of it counts. What was cleared before stays cleared.
+# Nobody will read what was written while its author was alone, unless marks of who has just left wait for a worker.
 _ADMIT = text("""
     WITH people AS (SELECT unnest(CAST(:user_ids AS bigint[])) AS user_id), members AS (
       INSERT INTO chat_members (chat_id, user_id, revision)
@@ -106,7 +107,13 @@ _ADMIT = text("""
       ON CONFLICT (chat_id, user_id) DO UPDATE SET role = 'member', joined_at = now(), left_at = NULL,
         banned_until = NULL, revision = excluded.revision
     ), counted AS (
-      UPDATE chats SET member_count = member_count + cardinality(CAST(:user_ids AS bigint[]))
+      UPDATE chats SET member_count = member_count + cardinality(CAST(:user_ids AS bigint[])),
+        delivered_seq = CASE WHEN a.is_alone THEN last_seq ELSE delivered_seq END,
+        read_seq = CASE WHEN a.is_alone THEN last_seq ELSE read_seq END
+      FROM (
+        SELECT member_count = 1 AND NOT EXISTS (
+          SELECT FROM receipt_queue q WHERE q.chat_id = :chat_id) AS is_alone
+        FROM chats WHERE id = :chat_id OFFSET 0) a
       WHERE id = :chat_id RETURNING last_seq, last_message_id
     )
     INSERT INTO user_chat_states
@@ -131,6 +138,9 @@ def admit(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], revision: int
     unit.execute(_ADMIT, {"chat_id": chat_id, "user_ids": list(user_ids), "revision": revision})
 
 
+_HOLD_STATE = text("""
+    SELECT revision FROM user_chat_states WHERE chat_id = :chat_id AND user_id = :user_id FOR NO KEY UPDATE""")
+
 # Only the present have roles: an owner or admin who comes back is a member.
 _REMOVE = text("""
     WITH gone AS (
@@ -143,6 +153,12 @@ _SET_ROLES = text("""
     UPDATE chat_members m SET role = g.role, revision = :revision
     FROM unnest(CAST(:user_ids AS bigint[]), CAST(:roles AS text[])) AS g (user_id, role)
     WHERE m.chat_id = :chat_id AND m.user_id = g.user_id AND m.left_at IS NULL""")
+
+
+def hold_state(unit: UnitOfWork, chat_id: int, user_id: int) -> int:
+    """The revision of what the member has set for oneself, which does not change until the transaction ends."""
+    revision: int = unit.execute(_HOLD_STATE, {"chat_id": chat_id, "user_id": user_id}).scalar_one()
+    return revision
 
 
 def remove(unit: UnitOfWork, chat_id: int, user_id: int, revision: int, is_banned: bool) -> None:

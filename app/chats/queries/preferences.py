@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 
@@ -31,14 +32,17 @@ _LOCK_STATES = text("""
     ORDER BY user_id FOR NO KEY UPDATE""")
 
 # What is cleared is read. With the state locked before, this statement sees all messages that are counted in it. A
-# chat that is in the list, if only because of its messages, stays there unless it is to be hidden.
+# chat that is in the list, if only because of its messages, stays there unless it is to be hidden. One that is out of
+# it is not hidden once more, so nobody is told by that of a chat that another person opened.
 _CLEAR = text("""
     UPDATE user_chat_states s SET unread_count = 0, counted_seq = c.last_seq, last_read_seq = c.last_seq,
       last_read_message_id = c.last_message_id, last_delivered_seq = c.last_seq, cleared_seq = c.last_seq,
       hidden = :hides OR (s.hidden AND c.last_seq <= s.cleared_seq), is_pinned = s.is_pinned AND NOT :hides,
-      revision = next_message_id(s.revision)
+      revision = next_message_id(GREATEST(s.revision, c.revision))
     FROM chats c
-    WHERE c.id = :chat_id AND s.chat_id = :chat_id AND s.user_id = ANY (CAST(:user_ids AS bigint[]))""")
+    WHERE c.id = :chat_id AND s.chat_id = :chat_id AND s.user_id = ANY (CAST(:user_ids AS bigint[]))
+      AND NOT (:hides AND s.hidden AND c.last_seq <= s.cleared_seq AND NOT s.is_pinned)
+    RETURNING s.user_id, s.revision""")
 
 
 def count_other_pinned(unit: UnitOfWork, user_id: int, chat_id: int) -> int:
@@ -59,8 +63,12 @@ def mute(unit: UnitOfWork, user_id: int, chat_id: int, muted: bool, until: datet
     return bool(unit.execute(_MUTE, parameters).rowcount)
 
 
-def clear(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], hides: bool) -> None:
-    """Clears the history of members up to now and, where `hides`, takes the chat out of their lists."""
+def clear(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], hides: bool) -> dict[int, int]:
+    """Clears the history of members up to now and, where `hides`, takes the chat out of their lists.
+
+    Answers the revision of that for each of them, leaving out those who had the chat out of the list already.
+    """
     parameters = {"chat_id": chat_id, "user_ids": list(user_ids)}
     unit.execute(_LOCK_STATES, parameters)
-    unit.execute(_CLEAR, {**parameters, "hides": hides})
+    rows: Iterable[Any] = unit.execute(_CLEAR, {**parameters, "hides": hides})
+    return {row.user_id: row.revision for row in rows}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app.chats.queries.marks import queueing
-from app.chats.queries.views import UNREAD
+from app.chats.unread import UNREAD, is_held
 from app.infra.db import Prepared, UnitOfWork
 
 
@@ -40,22 +40,30 @@ _LOCK_STATE = Prepared(
     "SELECT last_read_seq FROM user_chat_states WHERE user_id = $1 AND chat_id = $2 FOR NO KEY UPDATE",
 )
 
+# Who has left while the state was held by others neither moves the mark nor learns how many messages came since.
+_IS_MEMBER = """
+  EXISTS (SELECT FROM chat_members m WHERE m.chat_id = $2 AND m.user_id = $1 AND m.left_at IS NULL)"""
+
+# Nothing that is counted is left behind a mark at its end. For a mark in the middle the shorter side is counted, so
+# that a step from either end costs what lies in that step.
+_HELD = f"SELECT count(*) FROM messages n WHERE n.chat_id = s.chat_id AND {is_held('n', 's.user_id')} AND"
 _MARK_READ = Prepared(
     "mark_read",
     ("bigint", "bigint", "bigint", "bigint", "bigint"),
     f"""
     WITH moved AS (
       UPDATE user_chat_states s SET
-        unread_count = s.unread_count - (
-          SELECT count(*) FROM messages n
-          WHERE n.chat_id = s.chat_id AND n.seq > s.last_read_seq AND n.seq <= LEAST($3, s.counted_seq)
-            AND n.sender_id IS DISTINCT FROM s.user_id AND n.message_type <> 'service' AND n.deleted_at IS NULL),
+        unread_count = CASE
+          WHEN $3 >= s.counted_seq THEN 0
+          WHEN $3 - s.last_read_seq <= s.counted_seq - $3
+            THEN s.unread_count - ({_HELD} n.seq > s.last_read_seq AND n.seq <= $3)
+          ELSE ({_HELD} n.seq > $3 AND n.seq <= s.counted_seq) END,
         counted_seq = GREATEST(s.counted_seq, $3),
         last_read_seq = $3,
         last_read_message_id = $4,
         last_delivered_seq = GREATEST(s.last_delivered_seq, $3),
         revision = next_message_id(s.revision)
-      WHERE s.user_id = $1 AND s.chat_id = $2 AND s.last_read_seq < $3
+      WHERE s.user_id = $1 AND s.chat_id = $2 AND s.last_read_seq < $3 AND {_IS_MEMBER}
       RETURNING now() AS moved_at
     ), queued AS ({queueing("$1", "$2", is_read=True, after_seq="$5", up_to_seq="$3")})
     SELECT moved_at, EXISTS (SELECT FROM queued) FROM moved""",
@@ -65,9 +73,9 @@ _READ_STATE = Prepared(
     "read_state",
     ("bigint", "bigint"),
     f"""
-    SELECT NULLIF(s.last_read_message_id, 0), ({UNREAD})::bigint
+    SELECT NULLIF(s.last_read_message_id, 0), s.last_read_seq, ({UNREAD})::bigint, s.revision
     FROM user_chat_states s JOIN chats c ON c.id = s.chat_id
-    WHERE s.user_id = $1 AND s.chat_id = $2""",
+    WHERE s.user_id = $1 AND s.chat_id = $2 AND {_IS_MEMBER}""",
 )
 
 
@@ -93,7 +101,7 @@ def mark_read(unit: UnitOfWork, user_id: int, chat_id: int, target: ReadTarget) 
     return None if row is None or after_seq is None else Reading(after_seq, *row)
 
 
-def read_state(unit: UnitOfWork, user_id: int, chat_id: int) -> tuple[int | None, int]:
-    """The last message read and the number of unread ones."""
+def read_state(unit: UnitOfWork, user_id: int, chat_id: int) -> tuple[int | None, int, int, int] | None:
+    """The last message read, its seq, the number of unread ones, and the state's revision; None for non-members."""
     row = _READ_STATE.row(unit.connection, user_id, chat_id)
-    return (None, 0) if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2], row[3])

@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 
 from app.auth.profile import ProfileRow, profile_columns
 from app.chats import message
+from app.chats.hides import is_hidden
+from app.chats.unread import UNREAD
 from app.infra.db import Prepared, UnitOfWork
 
 Row = tuple[Any, ...]
 
-# What a member has not read: counted by the fan-out up to counted_seq, and what is newer counted on the spot.
-UNREAD = """
-  s.unread_count + CASE WHEN c.last_seq <= s.counted_seq THEN 0 ELSE (
-    SELECT count(*) FROM messages n
-    WHERE n.chat_id = c.id AND n.seq > GREATEST(s.counted_seq, s.last_read_seq) AND n.seq <= c.last_seq
-      AND n.sender_id IS DISTINCT FROM s.user_id AND n.message_type <> 'service' AND n.deleted_at IS NULL) END"""
-
 _MUTED = "(s.is_muted AND coalesce(s.muted_until > now(), true))"
 _ACTIVITY = "GREATEST(c.last_message_id, message_id_at(c.created_at))"
 
-CHAT_COLUMN_COUNT = 21
+# A chat stays out of a list, where it is hidden, until there are messages past what was cleared.
+LISTED = "(NOT s.hidden OR c.last_seq > s.cleared_seq)"
+
+CHAT_COLUMN_COUNT = 23
 USER_ID = 19
 """Where a row holds whose view it is."""
+IS_LISTED = 22
+"""Where a row holds whether the chat is in that person's list."""
 PEER_COLUMN_COUNT = len(ProfileRow._fields)
 
 CHAT_COLUMNS = f"""
@@ -31,13 +31,14 @@ CHAT_COLUMNS = f"""
   c.last_seq, m.role, ({UNREAD})::bigint, s.is_pinned,
   {_MUTED}, CASE WHEN {_MUTED} THEN s.muted_until END, s.last_read_message_id, s.last_read_seq,
   GREATEST(c.revision, m.revision, s.revision), {_ACTIVITY}, m.user_id, c.members_revision,
+  GREATEST(s.cleared_seq, m.history_from_seq), {LISTED},
   p.*,
   {message.columns("l")}"""
 
 # What a member sees of a chat's messages.
-_VISIBLE = """
+_VISIBLE = f"""
       x.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND x.deleted_at IS NULL
-      AND NOT coalesce(m.user_id = ANY (x.deleted_for_users), false)"""
+      AND NOT {is_hidden("x", "m.user_id")}"""
 # Behind how many deleted messages the last visible one is still looked for.
 _FURTHEST_LAST = 1000
 
@@ -57,10 +58,11 @@ CHAT_JOINS = f"""
      ORDER BY x.seq DESC LIMIT 1)
     LIMIT 1) l ON true"""
 
+# Each by key: joined, a plan made while the tables are small would read all chats there are.
 MY_CHATS = """
   FROM chat_members m
-  JOIN chats c ON c.id = m.chat_id
-  JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id"""
+  CROSS JOIN LATERAL (SELECT * FROM chats WHERE id = m.chat_id OFFSET 0) c
+  CROSS JOIN LATERAL (SELECT * FROM user_chat_states WHERE user_id = m.user_id AND chat_id = m.chat_id OFFSET 0) s"""
 
 _LIST = Prepared(
     "chat_list",
@@ -69,7 +71,7 @@ _LIST = Prepared(
     WITH page AS (
       SELECT m.chat_id, s.is_pinned, {_ACTIVITY} AS activity
       {MY_CHATS}
-      WHERE m.user_id = $1 AND m.left_at IS NULL AND (NOT s.hidden OR c.last_seq > s.cleared_seq)
+      WHERE m.user_id = $1 AND m.left_at IS NULL AND {LISTED}
         AND ($2 IS NULL OR c.type = $2)
         AND CASE WHEN $3 THEN ({UNREAD}) > 0 ELSE true END
         AND ($4 IS NULL OR (s.is_pinned, {_ACTIVITY}, c.id) < ($4, $5, $6))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.chats.queries import creation
+from app.chats.queries import blocks, creation
 from app.chats.schemas import Chat, NewChat
 from app.chats.service.members import refuse_crowd, refuse_unknown
 from app.chats.service.telling import tell
@@ -44,6 +44,8 @@ def _direct_chat(unit: UnitOfWork, user_id: int, peer_id: int) -> tuple[Chat, bo
             tell(unit, chat_id, [user_id])
         return get_chat(unit, user_id, chat_id), False
     chat_id, revision = created
+    # Who blocks the other in this moment looks for the chat afterwards, and finds it.
+    blocks.hold_blocks(unit, people)
     # As in Telegram, the other person's list shows the chat with its first message, not when somebody opens it.
     creation.insert_members(unit, chat_id, revision, people, None, hidden_for=[p for p in people if p != user_id])
     tell(unit, chat_id, people, joined=people)
@@ -52,6 +54,7 @@ def _direct_chat(unit: UnitOfWork, user_id: int, peer_id: int) -> tuple[Chat, bo
 
 def _group(unit: UnitOfWork, user_id: int, new: NewChat) -> Chat:
     people = sorted({user_id, *new.member_ids})
+    blocks.hold_blocks(unit, new.member_ids)
     known = creation.people_for_chat(unit, people, user_id)
     refuse_unknown("member_ids", people, set(known))
     refuse_crowd(new.type, len(people))

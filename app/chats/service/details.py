@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.auth.service import hold_username
 from app.chats.locking import lock_chat, next_revision, post_notice
 from app.chats.queries import details as queries
 from app.chats.schemas import Chat, ChatChange
@@ -41,5 +42,7 @@ def change_chat(unit: UnitOfWork, user_id: int, chat_id: int, change: ChatChange
 def _check_username(unit: UnitOfWork, role: str, username: str | None) -> None:
     if role != "owner":
         raise Forbidden("Only the owner makes the chat public or private.")
-    if username is not None and queries.is_a_persons(unit, username):
-        raise UsernameTaken
+    if username is not None:
+        hold_username(unit, username)
+        if queries.is_a_persons(unit, username):
+            raise UsernameTaken

@@ -11,6 +11,7 @@ from app.chats.service.preferences import remove_direct_chat
 from app.chats.service.telling import tell_of_members
 from app.errors import Conflict, Forbidden, NotFound, OwnerMustHandOver
 from app.infra.db import UnitOfWork
+from app.web.input import LARGEST_ID
 
 
 def remove_member(unit: UnitOfWork, caller_id: int, chat_id: int, user_id: int) -> None:
@@ -62,9 +63,11 @@ def delete_chat(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool
 
 
 def _let_go(unit: UnitOfWork, chat: LockedChat, actor_id: int, user_id: int, action: str, is_banned: bool) -> None:
-    revision = next_revision(unit, chat, members_changed=True)
+    # Past all that the person has seen of the chat: clients know by it which of two events is the later one.
+    seen = members.hold_state(unit, chat.id, user_id)
+    revision = next_revision(unit, chat, members_changed=True, after=seen)
     members.remove(unit, chat.id, user_id, revision, is_banned)
-    events.chat_left(unit, chat.id, [user_id])
+    events.chat_left(unit, chat.id, [user_id], revision)
     events.members_updated(unit, chat.id, chat.type, revision, {user_id: None})
     if chat.type == "group":
         post_notice(unit, chat, actor_id, action, user_id=user_id)
@@ -73,4 +76,5 @@ def _let_go(unit: UnitOfWork, chat: LockedChat, actor_id: int, user_id: int, act
 
 def _end(unit: UnitOfWork, chat: LockedChat) -> None:
     revision = next_revision(unit, chat, members_changed=True)
-    events.chat_left(unit, chat.id, details.end(unit, chat.id, revision))
+    # What members set for themselves meanwhile may have a later revision; but nobody comes back, so this is past it.
+    events.chat_left(unit, chat.id, details.end(unit, chat.id, revision), LARGEST_ID)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.chats import events
 from app.chats.locking import LockedChat, lock_chat, lock_chat_to_join, next_revision, post_notice
+from app.chats.queries import blocks
 from app.chats.queries import members as queries
 from app.chats.schemas import Chat, Member, MemberQuery
 from app.chats.service.membership import membership
@@ -51,11 +52,12 @@ def add_members(unit: UnitOfWork, user_id: int, chat_id: int, user_ids: Sequence
     Raises NotFound, Forbidden (also for people who blocked the caller or were removed), ValidationFailed (unknown
     people) or Conflict (direct chats, full groups).
     """
+    wanted = sorted(set(user_ids))
+    blocks.hold_blocks(unit, wanted)
     chat = lock_chat(unit, chat_id, user_id)
     refuse_direct(chat)
     if chat.type == "channel" and chat.role == "member":
         raise Forbidden("Only the owner and admins add people to a channel.")
-    wanted = sorted(set(user_ids))
     found = queries.candidates(unit, chat_id, user_id, wanted)
     refuse_unknown("user_ids", wanted, {person.user_id for person in found})
     new = [person for person in found if not person.is_member]
@@ -72,9 +74,10 @@ def add_members(unit: UnitOfWork, user_id: int, chat_id: int, user_ids: Sequence
 def join(unit: UnitOfWork, user_id: int, chat_id: int) -> Chat:
     """Puts the caller into a public group or channel; who is in the chat stays.
 
-    Raises NotFound (also for private chats), Forbidden (removed before) or Conflict (full).
+    Raises NotFound (also for private chats), Forbidden (removed before) or Conflict (direct chats, full groups).
     """
     chat, is_member = lock_chat_to_join(unit, chat_id, user_id)
+    refuse_direct(chat)
     if not is_member:
         _admit(unit, chat, user_id, [user_id], "member_joined", {"user_id": user_id})
     return get_chat(unit, user_id, chat_id)

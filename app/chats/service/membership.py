@@ -15,8 +15,8 @@ def membership(unit: UnitOfWork, chat_id: int, user_id: int) -> queries.Membersh
     return found
 
 
-def rooms_of_user(unit: UnitOfWork, user_id: int) -> list[int]:
-    """The ids of all chats whose events a person receives."""
+def rooms_of_user(unit: UnitOfWork, user_id: int) -> dict[int, int]:
+    """All chats whose events a person receives, with the members_revision under which that holds."""
     return queries.rooms_of_user(unit, user_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.chats import events
+from app.chats.locking import lock_chat
 from app.chats.queries import members
 from app.chats.queries import preferences as queries
 from app.chats.schemas import Chat
@@ -31,10 +32,9 @@ def mute_chat(unit: UnitOfWork, user_id: int, chat_id: int, muted: bool, until: 
 
 
 def _own_change(unit: UnitOfWork, user_id: int, chat_id: int, is_new: bool) -> Chat:
-    chat = get_chat(unit, user_id, chat_id)
     if is_new:
-        events.chat_updated(unit, [(user_id, chat)])
-    return chat
+        tell(unit, chat_id, [user_id])
+    return get_chat(unit, user_id, chat_id)
 
 
 def clear_history(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> None:
@@ -49,9 +49,10 @@ def clear_history(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bo
 
 def remove_direct_chat(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> None:
     """Clears a direct chat and takes it out of the caller's list, or of both; it is back with the next message."""
-    people = _people(unit, user_id, chat_id, for_everyone)
-    queries.clear(unit, chat_id, people, hides=True)
-    events.chat_removed(unit, chat_id, people)
+    # Nothing changes in the chat until the commit, so the revision of its removal is past all that was seen of it.
+    lock_chat(unit, chat_id, user_id)
+    removed = queries.clear(unit, chat_id, _people(unit, user_id, chat_id, for_everyone), hides=True)
+    events.chat_removed(unit, chat_id, removed)
 
 
 def _people(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.chats import events
 from app.chats.queries import reads
-from app.chats.schemas import ReadState
+from app.chats.schemas import ReadReceipt, ReadState
 from app.chats.service.marks import Move, follow, tells_receipts
 from app.errors import NotFound
 from app.infra.db import UnitOfWork
@@ -17,12 +17,21 @@ def mark_read(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int | No
     if target is None:
         raise NotFound("There is no such message in a chat of yours.")
     moved = reads.mark_read(unit, user_id, chat_id, target)
-    last_read, unread = reads.read_state(unit, user_id, chat_id)
+    state = reads.read_state(unit, user_id, chat_id)
+    if state is None:
+        raise NotFound("There is no such message in a chat of yours.")
+    last_read, last_read_seq, unread, revision = state
     if moved is not None:
-        events.unread_changed(unit, user_id, chat_id, unread)
-        if tells_receipts(target.chat_type, target.member_count):
-            read_at = rfc3339(moved.moved_at)
-            events.messages_read(unit, chat_id, target.members_revision, user_id, target.message_id, read_at)
+        events.unread_changed(unit, user_id, chat_id, unread, revision)
+        receipt: ReadReceipt = {
+            "chat_id": chat_id,
+            "user_id": user_id,
+            "message_id": target.message_id,
+            "seq": target.seq,
+            "read_at": rfc3339(moved.moved_at),
+        }
+        is_told = tells_receipts(target.chat_type, target.member_count)
+        events.messages_read(unit, receipt, target.members_revision if is_told else None)
         move = Move(
             chat_id,
             target.chat_type,
@@ -35,4 +44,4 @@ def mark_read(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int | No
             moved.is_queued,
         )
         follow(unit, move)
-    return {"last_read_message_id": last_read, "unread_count": unread}
+    return {"last_read_message_id": last_read, "last_read_seq": last_read_seq, "unread_count": unread}

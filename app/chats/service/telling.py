@@ -16,11 +16,18 @@ _BATCH = 1000
 
 
 def tell(unit: UnitOfWork, chat_id: int, user_ids: Collection[int], joined: Collection[int] = ()) -> None:
-    """Shows the chat to these members; their hubs begin to hand its events to those of them who `joined`."""
+    """Shows the chat to those of these members who have it in their list.
+
+    The hubs of those who `joined` begin to hand them its events, also where it is not in the list yet.
+    """
     rows = views.of_members(unit, chat_id, sorted(user_ids))
-    shown = {row[views.USER_ID]: chat for row, chat in zip(rows, present_chats(rows), strict=True)}
-    events.chat_joined(unit, chat_id, [(user_id, chat) for user_id, chat in shown.items() if user_id in joined])
-    events.chat_updated(unit, [(user_id, chat) for user_id, chat in shown.items() if user_id not in joined])
+    shown = [
+        (row[views.USER_ID], chat, row[views.IS_LISTED]) for row, chat in zip(rows, present_chats(rows), strict=True)
+    ]
+    events.chat_joined(unit, chat_id, [view for view in shown if view[0] in joined])
+    events.chat_updated(
+        unit, [(user_id, chat) for user_id, chat, is_listed in shown if is_listed and user_id not in joined]
+    )
 
 
 def tell_of_members(unit: UnitOfWork, chat_id: int, member_count: int, joined: Collection[int] = ()) -> None:

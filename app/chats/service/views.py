@@ -66,5 +66,6 @@ def _chat(row: views.Row, peer: object) -> Chat:
         "muted_until": rfc3339(row[14]),
         "last_read_message_id": row[15] or None,
         "last_read_seq": row[16],
+        "cleared_seq": row[21],
         "revision": row[17],
     }

@@ -10,6 +10,7 @@ from app.commands.checks.finding import Finding, broken, good, warning
 from app.errors import Unavailable
 from app.infra import migrations, partitions, set_aside
 from app.infra.db import UnitOfWork, reading
+from app.sync import service as sync
 from config import Settings
 
 _OLDEST_VERSION = 15
@@ -46,6 +47,7 @@ def _reached(unit: UnitOfWork, current: Settings) -> Iterator[Finding]:
         return
     yield good("Migrations", f"at {found}, the newest")
     yield _parts(unit, server)
+    yield catching_up(unit)
     yield from _set_aside(unit)
 
 
@@ -78,6 +80,21 @@ def _parts(unit: UnitOfWork, server: doctor_queries.Server) -> Finding:
         advice = "run `.venv/bin/python -m app.infra.migrations`, then see that beat and a maintenance worker run"
         return (broken if left == 0 else warning)("Parts of messages", text, advice)
     return good("Parts of messages", text)
+
+
+def catching_up(unit: UnitOfWork) -> Finding:
+    """Whether sync sees every open transaction: past one that it does not see it would leave rows out."""
+    found = sync.blind_spots(unit)
+    if found.writers:
+        names = ", ".join(writer.name for writer in found.writers)
+        # An operator's session writes nothing that clients keep, as a rule; another program's does.
+        finding = warning if all(writer.is_superuser for writer in found.writers) else broken
+        text = f"transactions of {names} are hidden, and what they write may be left out"
+        return finding("Catching up", text, "GRANT pg_read_all_stats to the role of Paperplane, or have no other write")
+    if not found.is_tracked:
+        text = "track_activities is off, so much is answered again and again"
+        return warning("Catching up", text, "turn it on in PostgreSQL, for all roles, and restart Paperplane")
+    return good("Catching up", "sees every open transaction")
 
 
 def _set_aside(unit: UnitOfWork) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
+from app.chats.hides import is_hidden
 from app.chats.message import COLUMN_COUNT, columns
 from app.infra.db import Prepared, UnitOfWork
 from app.messages.queries.reading import Row
@@ -28,7 +29,7 @@ _FIND = Prepared(
     "message_find",
     ("bigint", "bigint"),
     f"""
-    SELECT {columns("x")}, c.type, x.seq <= s.cleared_seq OR coalesce($2 = ANY (x.deleted_for_users), false),
+    SELECT {columns("x")}, c.type, x.seq <= s.cleared_seq OR {is_hidden("x", "$2")},
       extract(epoch FROM now() - x.created_at)::double precision, coalesce(b.blocked, false)
     FROM messages x
     CROSS JOIN LATERAL (
@@ -46,8 +47,11 @@ _FIND = Prepared(
 # The chat's row is locked, so nobody else draws revisions in it.
 _EDIT = text(f"""
     UPDATE messages x SET text = :text, edited_at = clock_timestamp(), revision = :revision
-    WHERE x.id = :message_id AND x.deleted_at IS NULL
+    WHERE x.id = :message_id
     RETURNING {columns("x")}""")
+
+# `seq > 0` always holds, and makes the index usable.
+_HIDDEN_FROM = text("SELECT user_id FROM message_hides WHERE chat_id = :chat_id AND seq = :seq AND seq > 0")
 
 # The type stays: what never counted as unread must not begin to.
 _DELETE_FOR_EVERYONE = text("""
@@ -55,9 +59,32 @@ _DELETE_FOR_EVERYONE = text("""
       reply_to_id = NULL, forwarded_from_user_id = NULL, service = NULL
     WHERE id = :message_id AND deleted_at IS NULL""")
 
+# Before the statement that looks at the message: what was deleted for everyone, and counted, before is then seen.
+_HOLD_STATE = text("SELECT 1 FROM user_chat_states WHERE user_id = :user_id AND chat_id = :chat_id FOR NO KEY UPDATE")
+
+# Past the chat's revision and so past that of all its messages; for nobody else anything changes. The state is changed
+# once only: for a row that it has changed itself a transaction also locks the chat, which who deletes for all holds.
 _DELETE_FOR_ONE = text("""
-    UPDATE messages SET deleted_for_users = array_append(deleted_for_users, :user_id), revision = :revision
-    WHERE id = :message_id AND deleted_at IS NULL AND NOT coalesce(:user_id = ANY (deleted_for_users), false)""")
+    WITH found AS MATERIALIZED (
+      SELECT m.user_id, x.chat_id, x.id, x.seq, next_message_id(GREATEST(s.revision, c.revision)) AS revision,
+        x.seq > s.last_read_seq AND x.message_type <> 'service' AND x.sender_id IS DISTINCT FROM m.user_id AS is_unread
+      FROM messages x
+      CROSS JOIN LATERAL (
+        SELECT user_id FROM chat_members
+        WHERE chat_id = x.chat_id AND user_id = :user_id AND left_at IS NULL LIMIT 1) m
+      CROSS JOIN LATERAL (SELECT revision FROM chats WHERE id = x.chat_id LIMIT 1) c
+      CROSS JOIN LATERAL (
+        SELECT revision, last_read_seq FROM user_chat_states
+        WHERE user_id = :user_id AND chat_id = x.chat_id LIMIT 1) s
+      WHERE x.id = :message_id AND x.deleted_at IS NULL
+    ), hidden AS (
+      INSERT INTO message_hides (user_id, chat_id, message_id, seq, revision)
+      SELECT user_id, chat_id, id, seq, revision FROM found ON CONFLICT DO NOTHING RETURNING message_id)
+    UPDATE user_chat_states s SET revision = f.revision,
+      unread_count = s.unread_count - CASE WHEN f.is_unread AND f.seq <= s.counted_seq THEN 1 ELSE 0 END
+    FROM found f JOIN hidden h ON h.message_id = f.id
+    WHERE s.user_id = :user_id AND s.chat_id = :chat_id
+    RETURNING s.revision, f.is_unread""")
 
 
 def find(unit: UnitOfWork, user_id: int, message_id: int) -> Found | None:
@@ -66,10 +93,14 @@ def find(unit: UnitOfWork, user_id: int, message_id: int) -> Found | None:
     return None if row is None else Found(row[:COLUMN_COUNT], *row[COLUMN_COUNT:])
 
 
-def edit(unit: UnitOfWork, message_id: int, new_text: str, revision: int) -> Row | None:
-    """Replaces the text of a message in a locked chat; None where the message is deleted."""
-    row = unit.execute(_EDIT, {"message_id": message_id, "text": new_text, "revision": revision}).one_or_none()
-    return None if row is None else tuple(row)
+def edit(unit: UnitOfWork, message_id: int, new_text: str, revision: int) -> Row:
+    """Replaces the text of a message in a locked chat, which is not deleted."""
+    return tuple(unit.execute(_EDIT, {"message_id": message_id, "text": new_text, "revision": revision}).one())
+
+
+def hidden_from(unit: UnitOfWork, chat_id: int, seq: int) -> list[int]:
+    """Who has deleted a chat's message for oneself."""
+    return list(unit.execute(_HIDDEN_FROM, {"chat_id": chat_id, "seq": seq}).scalars())
 
 
 def delete_for_everyone(unit: UnitOfWork, message_id: int, revision: int) -> bool:
@@ -77,7 +108,19 @@ def delete_for_everyone(unit: UnitOfWork, message_id: int, revision: int) -> boo
     return unit.execute(_DELETE_FOR_EVERYONE, {"message_id": message_id, "revision": revision}).rowcount == 1
 
 
-def delete_for_one(unit: UnitOfWork, message_id: int, user_id: int, revision: int) -> bool:
-    """Hides a message of a locked chat from one person; False where it was hidden or deleted already."""
-    parameters = {"message_id": message_id, "user_id": user_id, "revision": revision}
-    return unit.execute(_DELETE_FOR_ONE, parameters).rowcount == 1
+class Hidden(NamedTuple):
+    """The revision of the person's state in the chat, and whether the message was one of those not read."""
+
+    revision: int
+    was_unread: bool
+
+
+def delete_for_one(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int) -> Hidden | None:
+    """Hides a message of a chat from one person and takes it out of that one's unread count.
+
+    None where the message was hidden or deleted already, or the person has left.
+    """
+    parameters = {"user_id": user_id, "chat_id": chat_id, "message_id": message_id}
+    unit.execute(_HOLD_STATE, parameters)
+    row = unit.execute(_DELETE_FOR_ONE, parameters).one_or_none()
+    return None if row is None else Hidden._make(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from app.chats.hides import is_hidden
 from app.chats.message import COLUMN_COUNT, columns
 from app.infra.db import Prepared, UnitOfWork
 
@@ -25,14 +26,14 @@ _PAGE = """
       SELECT * FROM messages x
       WHERE x.chat_id = m.chat_id AND x.seq {side} COALESCE($4, a.seq + $5) AND x.id > $6
         AND x.seq > CASE WHEN $6 > 0 THEN LEAST(COALESCE($4, a.seq + $5), c.last_seq + 1) - 1000 ELSE 0 END
-        AND x.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND NOT coalesce($2 = ANY (x.deleted_for_users), false)
-        AND x.deleted_at IS NULL
+        AND x.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND x.deleted_at IS NULL AND NOT {is_hidden}
       ORDER BY x.seq {order} LIMIT $7) x ON true
     WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL
     ORDER BY x.seq {order}"""
 _PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "integer")
-_OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side="<", order="DESC"))
-_NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(columns=columns("x"), side=">", order="ASC"))
+_PARTS = {"columns": columns("x"), "is_hidden": is_hidden("x", "$2")}
+_OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(**_PARTS, side="<", order="DESC"))
+_NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(**_PARTS, side=">", order="ASC"))
 
 
 class Place(NamedTuple):
@@ -68,26 +69,11 @@ def _page(found: list[Row]) -> Page | None:
     return Page([row for row in found if row[0] is not None], last_seq, place_seq)
 
 
-_BY_ID = Prepared(
-    "message_by_id",
-    ("bigint", "bigint"),
-    f"""
-    SELECT {columns("x")} FROM messages x
-    CROSS JOIN LATERAL (
-      SELECT FROM chat_members m WHERE m.chat_id = x.chat_id AND m.user_id = $2 AND m.left_at IS NULL LIMIT 1) m
-    WHERE x.id = $1""",
-)
-
 _BY_SEQ = Prepared(
     "messages_by_seq",
     ("bigint", "bigint", "bigint"),
     f"SELECT {columns('x')} FROM messages x WHERE x.chat_id = $1 AND x.seq > $2 AND x.seq <= $3 ORDER BY x.seq",
 )
-
-
-def by_id(unit: UnitOfWork, user_id: int, message_id: int) -> Row | None:
-    """A message of a chat that the person is in."""
-    return _BY_ID.row(unit.connection, message_id, user_id)
 
 
 def id_at(unit: UnitOfWork, chat_id: int, seq: int) -> int:

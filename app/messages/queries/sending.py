@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2 import errors as pg_errors
+from sqlalchemy import text
 
+from app.chats.hides import is_hidden
 from app.chats.message import MessageType
 from app.errors import Unavailable
-from app.infra.db import Prepared, engine, translated_errors
+from app.infra.db import Prepared, UnitOfWork, engine, translated_errors
 
 
 class Send(NamedTuple):
@@ -34,7 +36,6 @@ class Sent(NamedTuple):
     message_id: int | None
     seq: int | None
     created_at: Any
-    chat_type: str | None
     members_revision: int | None
 
 
@@ -57,13 +58,13 @@ _SEND = Prepared(
         "bigint[]",
         "boolean",
     ),
-    """
+    f"""
     WITH incoming AS (
       SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
         AS i (chat_id, sender_id, session_id, client_id, body_hash, message_type, text, reply_to_id,
               forwarded_from_user_id, n)
     ), checked AS MATERIALIZED (
-      SELECT i.*, c.type AS chat_type, c.last_seq, c.members_revision,
+      SELECT i.*, c.last_seq, c.members_revision,
         GREATEST(c.last_message_id, c.revision) AS previous_id, d.message_id AS repeated_id,
         CASE
           WHEN i.session_id IS NOT NULL AND s.id IS NULL THEN 'session_revoked'
@@ -81,7 +82,8 @@ _SEND = Prepared(
       ) s ON true
       LEFT JOIN LATERAL (SELECT * FROM chats WHERE id = i.chat_id LIMIT 1) c ON true
       LEFT JOIN LATERAL (
-        SELECT role FROM chat_members WHERE chat_id = i.chat_id AND user_id = i.sender_id AND left_at IS NULL LIMIT 1
+        SELECT role, history_from_seq FROM chat_members
+        WHERE chat_id = i.chat_id AND user_id = i.sender_id AND left_at IS NULL LIMIT 1
       ) m ON true
       LEFT JOIN LATERAL (
         SELECT message_id, body_hash FROM message_dedup
@@ -93,7 +95,11 @@ _SEND = Prepared(
         WHERE c.type = 'direct' AND o.chat_id = i.chat_id AND o.user_id <> i.sender_id LIMIT 1
       ) b ON true
       LEFT JOIN LATERAL (
-        SELECT id FROM messages WHERE id = i.reply_to_id AND chat_id = i.chat_id AND deleted_at IS NULL LIMIT 1
+        SELECT x.id FROM messages x
+        CROSS JOIN LATERAL (
+          SELECT cleared_seq FROM user_chat_states WHERE user_id = i.sender_id AND chat_id = i.chat_id LIMIT 1) v
+        WHERE x.id = i.reply_to_id AND x.chat_id = i.chat_id AND x.deleted_at IS NULL
+          AND x.seq > GREATEST(v.cleared_seq, m.history_from_seq) AND NOT {is_hidden("x", "i.sender_id")} LIMIT 1
       ) r ON true
     ), placed AS (
       SELECT *, row_number() OVER (PARTITION BY chat_id ORDER BY n) AS place FROM checked
@@ -119,7 +125,7 @@ _SEND = Prepared(
       FROM (SELECT chat_id, max(seq) AS seq, max(id) AS id FROM written GROUP BY chat_id) t
       WHERE c.id = t.chat_id AND c.id = ANY (ARRAY(SELECT chat_id FROM written))
     )
-    SELECT c.outcome, coalesce(w.id, c.repeated_id), w.seq, w.created_at, c.chat_type, c.members_revision
+    SELECT c.outcome, coalesce(w.id, c.repeated_id), w.seq, w.created_at, c.members_revision
     FROM checked c LEFT JOIN written w USING (n) ORDER BY c.n""",
 )
 
@@ -167,26 +173,40 @@ def send_alone(sends: Sequence[Send], all_or_nothing: bool = False) -> list[Sent
             return _execute(sends, "", all_or_nothing)
 
 
+class Remembered(NamedTuple):
+    """Which message a client_id became, and with which body."""
+
+    message_id: int
+    body_hash: bytes
+
+
+_REMEMBERED = text("""
+    SELECT client_id, message_id, body_hash FROM message_dedup
+    WHERE sender_id = :sender_id AND client_id = ANY (CAST(:client_ids AS uuid[]))""")
+
+
+def remembered(unit: UnitOfWork, sender_id: int, client_ids: Sequence[str]) -> dict[str, Remembered]:
+    """What became of a sender's client_ids, as far as it is still known."""
+    rows: Iterable[Any] = unit.execute(_REMEMBERED, {"sender_id": sender_id, "client_ids": list(client_ids)})
+    return {str(row.client_id): Remembered(row.message_id, bytes(row.body_hash)) for row in rows}
+
+
 def _execute(sends: Sequence[Send], patience: str, all_or_nothing: bool) -> list[Sent]:
     raw = engine().raw_connection()
     connection = raw.driver_connection
     assert connection is not None
     try:
         connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                known = raw.info.setdefault("prepared", set())
-                _LOCK.prepare(cursor, known)
-                _SEND.prepare(cursor, known)
-                # Two statements in one message to PostgreSQL are one transaction and one round trip.
-                arrays = [list(column) for column in zip(*sends, strict=True)]
-                chat_ids = sorted({send.chat_id for send in sends})
-                sql = f"{patience}{_LOCK.execute_sql}; {_SEND.execute_sql}"
-                cursor.execute(sql, [chat_ids, *arrays, all_or_nothing])
-                return [Sent(*row) for row in cursor.fetchall()]
-        finally:
-            if not connection.closed:
-                connection.autocommit = False
+        with connection.cursor() as cursor:
+            known = raw.info.setdefault("prepared", set())
+            _LOCK.prepare(cursor, known)
+            _SEND.prepare(cursor, known)
+            # Two statements in one message to PostgreSQL are one transaction and one round trip.
+            arrays = [list(column) for column in zip(*sends, strict=True)]
+            chat_ids = sorted({send.chat_id for send in sends})
+            sql = f"{patience}{_LOCK.execute_sql}; {_SEND.execute_sql}"
+            cursor.execute(sql, [chat_ids, *arrays, all_or_nothing])
+            return [Sent(*row) for row in cursor.fetchall()]
     except psycopg2.OperationalError:
         if connection.closed:
             raw.invalidate()

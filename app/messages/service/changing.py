@@ -1,12 +1,15 @@
-"""Editing and deleting messages: under the lock of the chat, so that changes keep the order of commits."""
+"""Editing and deleting messages: under the lock of the chat, so that changes keep the order of commits.
+
+Deleting for oneself changes only what is one's own, and locks that.
+"""
 
 from __future__ import annotations
 
-from app.chats.locking import lock_chat, next_revision
+from app.chats.locking import LockedChat, lock_chat, next_revision
 from app.chats.message import Message, present
 from app.errors import EditWindowOver, Forbidden, NotFound
 from app.infra.db import UnitOfWork
-from app.messages import events, queries, unread
+from app.messages import events, queries, removals
 from app.messages.service.reading import find_visible
 from config import settings
 
@@ -16,7 +19,23 @@ def edit_message(unit: UnitOfWork, user_id: int, message_id: int, text: str) -> 
 
     Who may not send to the chat any more may not edit there either. Raises NotFound, Forbidden or EditWindowOver.
     """
+    chat_id = find_visible(unit, user_id, message_id)[0]["chat_id"]
+    chat = lock_chat(unit, chat_id, user_id)
+    # What was found before the lock may have been deleted, and its author blocked, while others had it.
     message, found = find_visible(unit, user_id, message_id)
+    _refuse_edit(user_id, message, found)
+    if chat.type == "channel" and chat.role == "member":
+        raise Forbidden("Only the owner and admins post in a channel.")
+    if message["text"] == text:
+        return message
+    edited = present(queries.edit(unit, message_id, text, next_revision(unit, chat)))
+    hidden_from = queries.hidden_from(unit, chat_id, edited["seq"])
+    events.message_updated(unit, chat.members_revision, edited, hidden_from)
+    return edited
+
+
+def _refuse_edit(user_id: int, message: Message, found: queries.Found) -> None:
+    """Raises Forbidden or EditWindowOver where the person may not edit the message."""
     if message["message_type"] == "service":
         raise Forbidden("What the service says cannot be edited.")
     if message["sender_id"] != user_id:
@@ -27,17 +46,6 @@ def edit_message(unit: UnitOfWork, user_id: int, message_id: int, text: str) -> 
         raise EditWindowOver
     if found.is_blocked:
         raise Forbidden("This person does not take messages from you.")
-    if message["text"] == text:
-        return message
-    chat = lock_chat(unit, message["chat_id"], user_id)
-    if chat.type == "channel" and chat.role == "member":
-        raise Forbidden("Only the owner and admins post in a channel.")
-    row = queries.edit(unit, message_id, text, next_revision(unit, chat))
-    if row is None:
-        raise NotFound("There is no such message in a chat of yours.")
-    edited = present(row)
-    events.message_updated(unit, chat.members_revision, edited)
-    return edited
 
 
 def delete_message(unit: UnitOfWork, user_id: int, message_id: int, for_everyone: bool) -> None:
@@ -57,8 +65,7 @@ def delete_message(unit: UnitOfWork, user_id: int, message_id: int, for_everyone
 
 def _delete_for_everyone(unit: UnitOfWork, user_id: int, message: Message) -> None:
     chat = lock_chat(unit, message["chat_id"], user_id)
-    if chat.type != "direct" and message["sender_id"] != user_id and chat.role == "member":
-        raise Forbidden("Only its sender, the owner and admins delete a message for everyone.")
+    _refuse_deletion(chat, user_id, message)
     if message["deleted"]:
         return
     revision = next_revision(unit, chat)
@@ -66,12 +73,25 @@ def _delete_for_everyone(unit: UnitOfWork, user_id: int, message: Message) -> No
     if queries.delete_for_everyone(unit, message["id"], revision):
         events.message_deleted(unit, chat.members_revision, chat.id, message["id"], message["seq"], revision)
         if message["message_type"] != "service":
-            unread.count_down(unit, chat.id, [message["seq"]])
+            removals.remove(unit, chat.id, chat.member_count, message["seq"])
+
+
+def _refuse_deletion(chat: LockedChat, user_id: int, message: Message) -> None:
+    """Raises Forbidden where the person may not delete the message for everyone."""
+    if message["message_type"] == "service":
+        # It says what its sender did, and is nobody's own.
+        is_allowed = chat.role != "member"
+    else:
+        is_allowed = chat.type == "direct" or message["sender_id"] == user_id or chat.role != "member"
+    if not is_allowed:
+        raise Forbidden("Only its sender, the owner and admins delete a message for everyone.")
 
 
 def _delete_for_one(unit: UnitOfWork, user_id: int, message: Message) -> None:
-    """Stamps the chat as well, though nothing changes for others: its revision is past that of all its messages."""
-    chat = lock_chat(unit, message["chat_id"], user_id)
-    revision = next_revision(unit, chat)
-    if queries.delete_for_one(unit, message["id"], user_id, revision):
-        events.message_deleted_for_one(unit, user_id, chat.id, message["id"], revision)
+    """Touches nothing that others see: only the person's own state has a new revision."""
+    chat_id = message["chat_id"]
+    hidden = queries.delete_for_one(unit, user_id, chat_id, message["id"])
+    if hidden is not None:
+        events.message_deleted_for_one(unit, user_id, chat_id, message["id"], hidden.revision)
+        if hidden.was_unread:
+            removals.tell_one(unit, user_id, chat_id)

@@ -31,6 +31,18 @@ def find_visible(unit: UnitOfWork, user_id: int, message_id: int) -> tuple[Messa
     return message, found
 
 
+def find_kept(unit: UnitOfWork, user_id: int, message_id: int) -> Message:
+    """A message as sync keeps it for a person: a tombstone where it is deleted, for all or for the person.
+
+    Raises NotFound where it is not in a chat of theirs.
+    """
+    found = queries.find(unit, user_id, message_id)
+    if found is None:
+        raise NotFound("There is no such message in a chat of yours.")
+    message = present(found.row)
+    return {**message, "deleted": True, "text": None} if found.is_hidden else message
+
+
 def get_message(unit: UnitOfWork, user_id: int, message_id: int) -> Message:
     """One message; raises NotFound where it is deleted, for all or for the person, or not in a chat of theirs."""
     return find_visible(unit, user_id, message_id)[0]
@@ -48,7 +60,9 @@ def history(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -
         return _history_page(rows, len(older.rows) > limit - half, len(newer.rows) > half)
     if query.after is not None:
         page = _newer(unit, user_id, chat_id, query.after, limit + 1)
-        return _history_page(page.rows[:limit][::-1], (page.place_seq or 0) > 0, len(page.rows) > limit)
+        # The message itself is before the page, and may be gone like all others before it.
+        before = _older(unit, user_id, chat_id, query.after, 1, shift=1)
+        return _history_page(page.rows[:limit][::-1], bool(before.rows), len(page.rows) > limit)
     page = _older(unit, user_id, chat_id, query.before, limit + 1)
     is_newest = page.place_seq is None or page.last_seq < page.place_seq
     return _history_page(page.rows[:limit], len(page.rows) > limit, not is_newest)

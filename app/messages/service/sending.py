@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import orjson
 
-from app.chats.message import Message, present
+from app.chats.message import Message
 from app.errors import AppError, ClientIdReused, Forbidden, NotFound, SessionRevoked, Unavailable, ValidationFailed
 from app.infra import jobs
+from app.infra.combiner import Combiner
 from app.infra.db import reading
 from app.infra.times import rfc3339
 from app.messages import events, queries
-from app.messages.combiner import Combiner
 from app.messages.schemas import NewMessage
+from app.messages.service.reading import find_kept
 from app.web.authentication import Caller
 
 # Two batches at a time keep PostgreSQL busy; more bring nothing (measured).
@@ -58,7 +59,7 @@ def send_message(caller: Caller, new: NewMessage, connection_id: str | None = No
         result = _send_alone(submission)
     if result.is_new:
         return result
-    return _earlier(caller.user_id, result)
+    return earlier(caller.user_id, int(result.json))
 
 
 def _send_alone(submission: _Submission) -> SentMessage:
@@ -77,7 +78,9 @@ def send_together(sends: Sequence[queries.Send]) -> list[SentMessage]:
         if outcome.outcome not in ("sent", "repeated"):
             raise _refusal(outcome.outcome)
     sent = [_result(_Submission(send, None), outcome) for send, outcome in zip(sends, outcomes, strict=True)]
-    return [one if one.is_new else _earlier(send.sender_id, one) for send, one in zip(sends, sent, strict=True)]
+    return [
+        one if one.is_new else earlier(send.sender_id, int(one.json)) for send, one in zip(sends, sent, strict=True)
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -176,10 +179,12 @@ def _refusal(outcome: str) -> AppError:
     raise AssertionError(outcome)
 
 
-def _earlier(user_id: int, repeated: SentMessage) -> SentMessage:
-    """The message that an earlier send with the same client_id stored."""
+def earlier(user_id: int, message_id: int) -> SentMessage:
+    """The message that an earlier send with the same client_id stored, as its sender sees it now.
+
+    It was sent, so it is never stored again: where it is deleted for the sender the answer is its tombstone, and where
+    it is not stored any longer, or the sender has just left, NotFound is raised.
+    """
     with reading() as unit:
-        row = queries.by_id(unit, user_id, int(repeated.json))
-    if row is None:
-        raise Unavailable
-    return SentMessage(orjson.dumps(present(row)), False)
+        message = find_kept(unit, user_id, message_id)
+    return SentMessage(orjson.dumps(message), False)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.messages.combiner import Combiner
+from app.infra.combiner import Combiner
 
 
 def test_what_waits_at_the_same_moment_goes_as_one_batch() -> None:

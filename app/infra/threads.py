@@ -1,0 +1,56 @@
+"""Work that blocks, beside gevent's hub: in real threads where gevent runs, right here otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from gevent.hub import Hub
+    from gevent.threadpool import ThreadPool
+
+Result = TypeVar("Result")
+
+_FILE_THREADS = 16
+_file_pools: dict[Hub, ThreadPool] = {}  # One: a process has one hub.
+
+
+def beside_the_hub(work: Callable[[], Result]) -> Result:
+    """Runs work for the processor in gevent's own threads; gives its result, and raises what it raises."""
+    if not _hub_runs_here():
+        return work()
+    import gevent
+
+    result: Result = gevent.get_hub().threadpool.apply(work)
+    return result
+
+
+def with_files(work: Callable[[], Result]) -> Result:
+    """The same for work that waits for a disk, in threads kept for that.
+
+    A disk that hangs holds these, and neither look-ups of names nor passwords.
+    """
+    if not _hub_runs_here():
+        return work()
+    result: Result = _file_pool().apply(work)
+    return result
+
+
+def _hub_runs_here() -> bool:
+    if "gevent.monkey" not in sys.modules:
+        return False
+    from gevent import monkey
+
+    return bool(monkey.is_module_patched("threading"))
+
+
+def _file_pool() -> ThreadPool:
+    import gevent
+    from gevent.threadpool import ThreadPool
+
+    hub = gevent.get_hub()
+    pool = _file_pools.get(hub)
+    if pool is None:
+        pool = _file_pools[hub] = ThreadPool(_FILE_THREADS, hub=hub)
+    return pool

@@ -1,0 +1,58 @@
+"""A job over chats that are marked in Redis: taken in groups at once, and again by a sweep where they were lost.
+
+A chat that fails is counted in the database and does not stop the others; after three attempts it is set aside until
+somebody has looked at it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import Counter
+
+from app.infra.attempts import Attempts
+
+
+class MarkedChats:
+    """The chats of the job `name` that are in the set `marks`; `work(chat_ids)` does it, `counter` who is set aside.
+
+    `seconds`: what one job takes at most.
+    """
+
+    largest_group = 200
+
+    def __init__(
+        self, name: str, marks: str, work: Callable[[Sequence[int]], object], counter: Counter, seconds: float
+    ) -> None:
+        self._marks = marks
+        self._seconds = seconds
+        self._attempts = Attempts(name, work, counter)
+
+    def take(self, limit: int = largest_group) -> int:
+        """Takes up to `limit` chats from the set of marked ones and sees to them; gives how many were taken.
+
+        Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
+        """
+        return self._attempts.take_marked(self._marks, limit)
+
+    def take_all(self) -> bool:
+        """Takes marked chats for some seconds at most; tells whether none were left."""
+        return self._attempts.take_all_marked(self._marks, self.largest_group, self._seconds)
+
+    def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
+        """Sees to chats that a sweep has found, group by group; tells whether all are done with.
+
+        Begins nothing once time.monotonic() has passed `deadline`: what is left then is not done with.
+        """
+        is_done = True
+        for start in range(0, len(chat_ids), self.largest_group):
+            if time.monotonic() >= deadline:
+                return False
+            group = chat_ids[start : start + self.largest_group]
+            is_done &= self._attempts.run(group, count_first=True, deadline=deadline)
+        return is_done
+
+    def retry_set_aside(self) -> int:
+        """Sees again, now, to chats that were set aside, and looked at since; gives how many there were."""
+        return self._attempts.retry_set_aside()

@@ -1,0 +1,109 @@
+"""What a page of catching up reads: in proportion to the chats and the page, whatever lies past the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from app.infra.db import UnitOfWork, reading, unit_of_work
+from app.sync import queries, service
+from app.sync.schemas import Changes
+from tests.factories import make_users
+from tests.scale.explaining import explained_statements
+
+CHATS, EACH = 60, 600
+PAGE = service.LARGEST_PAGE
+# Of each chat, the memberships and states that name it too; of few chats the whole of a page at most.
+_MOST_ROWS = CHATS * (3 + queries.FIRST) + (PAGE // queries.FIRST + 2) * (PAGE + 1)
+
+_FILL = """
+    WITH made AS (
+      INSERT INTO chats (type, name, created_by, member_count, revision, last_seq)
+      SELECT 'group', 'A chat', :user, 1, next_message_id(), :each FROM generate_series(1, :chats) RETURNING id
+    ), members AS (
+      INSERT INTO chat_members (chat_id, user_id, revision) SELECT id, :user, 1 FROM made
+    ), states AS (
+      INSERT INTO user_chat_states (chat_id, user_id, revision) SELECT id, :user, 1 FROM made
+    )
+    INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
+    SELECT id, chat_id, seq, :user, 'hello', id FROM (
+      SELECT c.id AS chat_id, seq, message_id_at(now() - interval '1 hour') + row_number() OVER (ORDER BY {order}) AS id
+      FROM made c CROSS JOIN generate_series(1, :each) seq) drawn"""
+
+
+def fill(order: str, chats: int = CHATS) -> int:
+    """A person in chats whose messages came in that order."""
+    (user,) = make_users(1)
+    with unit_of_work() as unit:
+        unit.execute(text(_FILL.format(order=order)), {"user": user, "chats": chats, "each": EACH})
+        unit.execute(text("ANALYZE messages"))
+    return user
+
+
+def add_chats_with_one_message_each(user: int, chats: int) -> None:
+    """More chats of that person, with a message that is newer than all others."""
+    with unit_of_work() as unit:
+        order = _FILL.format(order="seq, c.id").replace("1 hour", "1 minute")
+        unit.execute(text(order), {"user": user, "chats": chats, "each": 1})
+
+
+def first_page(unit: UnitOfWork, user: int) -> Changes:
+    """The first page past the beginning of time."""
+    return service.changes(unit, user, service.Cursor(1, 1, False).text)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param("seq, c.id", id="by turns"),
+        pytest.param("c.id, seq", id="chat after chat"),
+        pytest.param("seq / 50, c.id", id="in bursts"),
+    ],
+)
+def test_a_page_reads_some_rows_of_each_chat_and_few_chats_to_the_end(app: Flask, order: str) -> None:
+    user = fill(order)
+    with app.app_context(), explained_statements() as statements, reading() as unit:
+        page = first_page(unit, user)
+    assert len(page["messages"]) == PAGE
+    (messages,) = [statement for statement in statements if statement.name == "sync_messages"]
+    assert messages.rows <= _MOST_ROWS < CHATS * PAGE
+    assert messages.read_whole == set()
+
+
+def everything(user: int) -> list[int]:
+    """The ids of all pages, in their order."""
+    found: list[int] = []
+    cursor = service.Cursor(1, 1, False).text
+    while True:
+        with reading() as unit:
+            page = service.changes(unit, user, cursor)
+        found += [message["id"] for message in page["messages"]]
+        cursor = page["next_cursor"]
+        if not page["has_more"]:
+            return found
+        # A short page costs a busy person as many requests.
+        assert len(page["messages"]) == PAGE
+
+
+def by_sql(user: int) -> list[int]:
+    """The ids of all that the person may see, in the order of their revisions."""
+    with reading() as unit:
+        return list(
+            unit.execute(
+                text("""
+                    SELECT x.id FROM messages x JOIN chat_members m ON m.chat_id = x.chat_id AND m.user_id = :user
+                    ORDER BY x.revision"""),
+                {"user": user},
+            ).scalars()
+        )
+
+
+@pytest.mark.parametrize("make", [lambda: fill("seq, c.id", 7), lambda: fill("c.id, seq", 7), lambda: fill("seq", 1)])
+def test_all_pages_are_full_and_hold_every_message_once_in_order(app: Flask, make: Callable[[], int]) -> None:
+    user = make()
+    add_chats_with_one_message_each(user, 30)
+    with app.app_context():
+        assert everything(user) == by_sql(user)

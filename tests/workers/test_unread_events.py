@@ -1,0 +1,103 @@
+"""The counts that members are told: exact, and of two that overtook each other it shows which is the later one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+
+from app.infra import presence
+from app.messages import unread
+from tests.people import Person, Socket
+from tests.processes import eventually
+
+People = Callable[[int], list[Person]]
+
+
+@pytest.fixture
+def scene(people: People) -> tuple[Person, Person, int]:
+    """Two people, and their direct chat."""
+    ada, bob = people(2)
+    return ada, bob, ada.direct_chat(bob)
+
+
+def told(socket: Socket, chat_id: int) -> list[dict[str, Any]]:
+    """The counts of a chat that a socket was told so far."""
+    socket.quiet()
+    return [event["data"] for event in socket.events if event["event"] == "unread"]
+
+
+def listed(person: Person, chat_id: int) -> int:
+    count: int = person.get(f"/chats/{chat_id}")["unread_count"]
+    return count
+
+
+def is_online(person: Person) -> bool:
+    return bool(presence.online([person.id]))
+
+
+def fan_out_overtaken_by(action: Callable[[], object], chat_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts, and does something else between the commit of the counts and the telling of them."""
+    real = presence.online
+
+    def online(user_ids: Collection[int]) -> set[int]:
+        action()
+        return real(user_ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(presence, "online", online)
+        assert unread.fan_out(chat_id) > 0
+
+
+@pytest.mark.parametrize("how", ["read", "deletion"])
+def test_a_count_that_a_newer_one_overtook_is_known_by_its_lower_revision(
+    scene: tuple[Person, Person, int], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    ada, bob, chat_id = scene
+    with bob.socket() as socket:
+        eventually(lambda: is_online(bob))
+        message_id = ada.send(chat_id, "one")["id"]
+
+        def overtake() -> None:
+            if how == "read":
+                bob.post(f"/chats/{chat_id}/read")
+            else:
+                assert ada.call("DELETE", f"/messages/{message_id}?for=everyone").status_code == 204
+            socket.next("unread", chat_id=chat_id, unread_count=0)
+
+        fan_out_overtaken_by(overtake, chat_id, monkeypatch)
+        socket.next("unread", chat_id=chat_id, unread_count=1)
+        newer, older = told(socket, chat_id)
+        assert (newer["unread_count"], older["unread_count"], listed(bob, chat_id)) == (0, 1, 0)
+        assert newer["revision"] > older["revision"]
+
+
+def test_the_count_after_a_message_came_has_a_higher_revision_than_that_after_reading(
+    scene: tuple[Person, Person, int],
+) -> None:
+    ada, bob, chat_id = scene
+    ada.send(chat_id, "one")
+    with bob.socket() as socket:
+        eventually(lambda: is_online(bob))
+        bob.post(f"/chats/{chat_id}/read")
+        read = socket.next("unread", chat_id=chat_id, unread_count=0)["revision"]
+        ada.send(chat_id, "two")
+        unread.fan_out(chat_id)
+        counted = socket.next("unread", chat_id=chat_id, unread_count=1)["revision"]
+        assert read < counted
+        assert bob.get(f"/chats/{chat_id}")["revision"] <= counted, "or a client would drop it"
+
+
+def test_a_deletion_tells_the_exact_count_also_where_newer_messages_are_not_counted_yet(
+    scene: tuple[Person, Person, int],
+) -> None:
+    ada, bob, chat_id = scene
+    with bob.socket() as socket:
+        eventually(lambda: is_online(bob))
+        message_id = ada.send(chat_id, "one")["id"]
+        unread.fan_out(chat_id)
+        socket.next("unread", chat_id=chat_id, unread_count=1)
+        ada.send(chat_id, "two")
+        assert ada.call("DELETE", f"/messages/{message_id}?for=everyone").status_code == 204
+        assert socket.next("unread", chat_id=chat_id)["unread_count"] == listed(bob, chat_id) == 1
