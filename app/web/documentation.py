@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 import orjson
-from flask import Blueprint, Response, redirect, send_from_directory
+from flask import Blueprint, Response, redirect, request, send_from_directory
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.web.errors import error_kinds
@@ -53,11 +53,11 @@ def documentation(openapi: Callable[[], Schema], asyncapi: Callable[[], Schema])
 
     @blueprint.get("/openapi.json")
     def openapi_document() -> Response:
-        return Response(rest(), content_type="application/json")
+        return _document(rest())
 
     @blueprint.get("/asyncapi.json")
     def asyncapi_document() -> Response:
-        return Response(events(), content_type="application/json")
+        return _document(events())
 
     @blueprint.get("/docs")
     def rest_page() -> Response:
@@ -83,6 +83,13 @@ def documentation(openapi: Callable[[], Schema], asyncapi: Callable[[], Schema])
 
 def _kept(make: Callable[[], Schema]) -> Callable[[], bytes]:
     return lru_cache(maxsize=1)(lambda: orjson.dumps(make()))
+
+
+def _document(content: bytes) -> Response:
+    response = Response(content, content_type="application/json")
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _page(title: str, vendored: str, body: str, script: str, scripts: str = "") -> Response:

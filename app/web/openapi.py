@@ -56,6 +56,12 @@ _HEADERS: Schema = {
 }
 
 
+_UNCHANGED: Schema = {
+    "description": "`If-None-Match` names what would be answered.",
+    "headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}},
+}
+
+
 class Problem(TypedDict):
     """An error (RFC 9457)."""
 
@@ -92,6 +98,8 @@ def document(app: Flask) -> Schema:
         tags.setdefault(tag, _first_sentence(sys.modules[declared.handler.__module__].__doc__))
         path = _PLACEHOLDER.sub(r"{\1}", rule.rule)
         paths[path][method] = {"operationId": identifier, "tags": [tag], **_operation(rule, declared, schemas)}
+        if method == "get":
+            paths[path][method]["responses"]["304"] = _UNCHANGED
     return {
         "openapi": "3.1.0",
         "info": {"title": "Paperplane", "version": version(), "description": _DESCRIPTION},
