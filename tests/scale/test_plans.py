@@ -27,7 +27,7 @@ STATEMENTS: dict[str, dict[str, int]] = {
     "sync, snapshot": {"sync_horizon": 200, "chats_changed": _ALL_MINE, "chats_changed_views": _SYNC_PAGE * _SHOWN},
     "sync": {
         "sync_horizon": 200,
-        "sync_messages": _ALL_MINE,
+        "sync_messages": _ALL_MINE + CHANGED * _SHOWN,
         "chats_changed": _ALL_MINE,
         "chats_changed_views": CHATS + 1 + CHANGED * _SHOWN,
     },
