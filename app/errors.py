@@ -186,7 +186,7 @@ class RateLimited(AppError):
 
 
 class Unavailable(AppError):
-    """PostgreSQL or Redis is away or busy; trying again helps."""
+    """PostgreSQL, Redis or the storage of files is away or busy; trying again helps."""
 
     status, code, title = 503, "unavailable", "Temporarily unavailable"
     detail = "The service is temporarily unavailable: please try again."

@@ -19,6 +19,8 @@ atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 # Before anything reads the settings; what the machine's owner has set does not count here.
 for _name in ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "BROKER_URL", "LIMITS_REDIS_URL", "UPLOAD_DIR"):
     os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name.startswith(("S3_", "AWS_"))]:
+    del os.environ[_name]
 os.environ.update(
     DATA_DIR=str(_FOLDER),
     ENVIRONMENT="test",
@@ -32,9 +34,11 @@ from flask import Flask  # noqa: E402
 from app.factory import create_app  # noqa: E402
 from app.infra.db import engine  # noqa: E402
 from app.infra.migrations import upgrade  # noqa: E402
+from app.infra.storage.s3_connection import Server  # noqa: E402
 from local.servers import embedded_postgres, embedded_valkey  # noqa: E402
 from tests.people import Person, connections, make_people  # noqa: E402
 from tests.processes import Api, Worker, running_api, running_worker  # noqa: E402
+from tests.servers import running_s3  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +82,13 @@ def worker(_servers: None, data_dir: Path) -> Iterator[Worker]:
     """A Celery worker of all queues."""
     with running_worker(data_dir) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def s3_server(data_dir: Path) -> Iterator[Server]:
+    """An S3 server with an empty bucket."""
+    with running_s3(data_dir) as server:
+        yield server
 
 
 @pytest.fixture

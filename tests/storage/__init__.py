@@ -1,0 +1,1 @@
+"""Files are kept alike in a folder and in a bucket."""
