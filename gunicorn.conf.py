@@ -82,10 +82,12 @@ def worker_abort(worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Gives sockets a moment to be closed, which gunicorn does not wait for, and the last events to reach Redis."""
-    from app.infra.running import process_ends
+    from app.infra.running import process_ends, process_is_cut_short
     from app.realtime.hub import drain
 
-    drain()
+    if not drain():
+        # What a frame is doing may be committed after this process is gone, and told by nobody.
+        process_is_cut_short()
     process_ends(_LAST_SECONDS)
 
 

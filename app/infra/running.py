@@ -66,7 +66,7 @@ _left: list[BinaryIO] = []
 
 def _take(path: Path) -> bool:
     """Removes the mark of a process if that is dead; False where it lives, or another was quicker."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
+    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,6 +9,7 @@ from functools import partial
 import gevent
 import structlog
 
+from app.errors import AppError
 from app.infra.db import reading
 from app.realtime import presence, queries
 from app.realtime.connection import Connection
@@ -51,10 +52,17 @@ class Heartbeat:
                 self._check_heartbeats()
                 if time.monotonic() - self._sessions_checked_at >= settings().ws_heartbeat:
                     self._sessions_checked_at = time.monotonic()
-                    self.check_sessions()
+                    # Not here: pings must not wait for PostgreSQL.
+                    gevent.spawn(self._recheck_sessions)
             except Exception as error:
                 # The beat must go on whatever happens to one connection or query.
                 log.warning("heartbeat_failed", error=type(error).__name__)
+
+    def _recheck_sessions(self) -> None:
+        try:
+            self.check_sessions()
+        except AppError as error:
+            log.warning("sessions_not_checked", error=error.code)
 
     def _excuse(self, stood_still: float) -> None:
         """Gives clients the seconds back in which this process did not run: their answers may lie unread."""

@@ -31,7 +31,8 @@ from config import settings
 log = structlog.get_logger(__name__)
 
 _CHUNK = 1000
-_DRAIN_SECONDS = 1.5
+# Longer than a client that does not answer is waited for when its socket is closed.
+_DRAIN_SECONDS = 5.0
 _PAUSE_AFTER_FAILURE = 1.0
 
 open_sockets = Gauge("paperplane_sockets_open", "Open sockets.", multiprocess_mode="livesum")
@@ -68,8 +69,6 @@ class Hub:
         # more than the limit.
         if is_draining():
             raise Unavailable("restarting")
-        if len(self._connections) >= settings().web_connections:
-            raise Unavailable("this process holds as many sockets as it may")
         if self.count(user_id) >= settings().ws_connections_per_user:
             raise RateLimited("too many sockets")
         self._connections.add(connection)
@@ -87,7 +86,9 @@ class Hub:
 
     def disconnect(self, connection: Connection) -> None:
         """Forgets a connection; its person goes offline unless the server only restarts."""
-        self._connections.discard(connection)
+        if connection not in self._connections:
+            return  # It was refused: nobody knows of it.
+        self._connections.remove(connection)
         open_sockets.set(len(self._connections))
         people = self._people.get(connection.user_id)
         if people is not None:
@@ -262,12 +263,12 @@ def is_draining() -> bool:
     return _draining.is_set()
 
 
-def drain() -> None:
+def drain() -> bool:
     """Closes all sockets of this process with 1012, also those that are just being opened; for SIGTERM.
 
-    Waits a moment until their clients are told.
+    Waits a moment until their clients are told, and frames in work are done; tells whether all are.
     """
     _draining.set()
     if hub.cache_info().currsize:
         hub().close_all()
-    lives.join(timeout=_DRAIN_SECONDS)
+    return bool(lives.join(timeout=min(_DRAIN_SECONDS, settings().shutdown_timeout / 2)))

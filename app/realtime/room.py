@@ -179,7 +179,7 @@ class Room:
         deadline = time.monotonic() + _PATIENCE
         while self._early and (patience := deadline - time.monotonic()) > 0:
             self._arrived.clear()
-            if self._arrived.wait(patience):
+            if self._backlog or self._arrived.wait(patience):
                 self._take_backlog()
 
     def _replay_all(self) -> None:

@@ -47,12 +47,12 @@ class Rooms:
         joining = [connection for connection in connections if self._is_here(connection)]
         if not joining:
             return
-        new, opening = [], []
+        new: dict[int, Room] = {}
+        opening = []
         for chat_id, members_revision in revisions.items():
             room = self._rooms.get(chat_id)
             if room is None:
-                room = self._rooms[chat_id] = Room(chat_id, self._expel, self._tell_to_sync)
-                new.append(chat_id)
+                room = self._rooms[chat_id] = new[chat_id] = Room(chat_id, self._expel, self._tell_to_sync)
             elif room.delivered_seq is None:
                 opening.append(room.opened)
             room.admit(joining, members_revision)
@@ -95,19 +95,21 @@ class Rooms:
                 if (room := self._rooms.get(chat_id)) is not None:
                     room.catch_up(*state)
 
-    def _open(self, chat_ids: list[int]) -> None:
+    def _open(self, rooms: Mapping[int, Room]) -> None:
+        chat_ids = list(rooms)
         for start in range(0, len(chat_ids), _CHUNK):
             chunk = chat_ids[start : start + _CHUNK]
             with reading() as unit:
                 states = queries.room_states(unit, chunk)
             for chat_id in chunk:
-                room = self._rooms.get(chat_id)
-                if room is not None and room.delivered_seq is None and chat_id in states:
+                room = rooms[chat_id]
+                # Not one made since in the place of one that was left: its channels are not confirmed yet.
+                if self._rooms.get(chat_id) is room and room.delivered_seq is None and chat_id in states:
                     room.begin(states[chat_id].last_seq)
 
-    def _open_again(self, chat_ids: list[int]) -> None:
+    def _open_again(self, rooms: Mapping[int, Room]) -> None:
         """Opens rooms of which PostgreSQL could not tell, as soon as it can."""
         try:
-            self._open(chat_ids)
+            self._open(rooms)
         except AppError:
-            gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, chat_ids)
+            gevent.spawn_later(_PAUSE_AFTER_FAILURE, self._open_again, rooms)

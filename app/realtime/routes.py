@@ -65,9 +65,18 @@ def websocket(server: Server) -> None:
     What a request holds while it lasts (its stack, its environ, the parsers of HTTP) would cost each idle socket as
     much as all the rest of it. gunicorn closes its own descriptor of the socket when the request ends.
     """
+    # gunicorn counts a socket no more once its request has ended: those that wait for their turn or close count too.
+    if len(lives) >= settings().web_connections:
+        server.close(CloseCode.RESTARTING, "this process holds as many sockets as it may")
+        return
     # From here on the frames are ours: flask-sock must not write one of its own.
     server.connected = False
-    connection = Connection(server.sock.dup())
+    try:
+        connection = Connection(server.sock.dup())
+    except OSError as error:
+        # No descriptor is left. Out of here Flask would write an HTTP 500 into the WebSocket stream.
+        log.warning("socket_not_taken", error=str(error))
+        return
     lives.spawn(_live, current_app.app_context(), connection, _token(), structlog.contextvars.get_contextvars())
 
 

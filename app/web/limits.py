@@ -68,9 +68,8 @@ def limit_action(user_id: int, action: str, uses: int = 1) -> None:
         return
     interval, window = _pace(action, current)
     interval = min(interval * uses, window)
-    uncounted: int | None = None
     use = _Use(f"ratelimit:{user_id}:{action}", interval, window)
-    wait = _breaker.call(lambda: _combiner().submit(use), uncounted)
+    wait = _combiner().submit(use)
     if wait is None:
         unlimited_total.labels(action).inc()
     elif wait:
@@ -97,13 +96,22 @@ def _allowances(current: Settings) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _combiner() -> Combiner[_Use, int]:
+def _combiner() -> Combiner[_Use, int | None]:
     """What asks at the same moment goes in one round trip, of which each costs some 200 us by itself."""
     return Combiner(_take, _LANES, _LARGEST_BATCH)
 
 
-def _take(uses: Sequence[_Use]) -> list[int | Exception]:
-    """Microseconds to wait for each, 0 where the use was counted; loads the script into a Redis that forgot it."""
+def _take(uses: Sequence[_Use]) -> Sequence[int | Exception | None]:
+    """Microseconds to wait for each, 0 where the use was counted, None where Redis does not answer.
+
+    The breaker is in here, so that batches which wait behind one that failed do not wait for Redis as well.
+    """
+    unanswered: Sequence[int | Exception | None] = [None] * len(uses)
+    return _breaker.call(lambda: _counted(uses), unanswered)
+
+
+def _counted(uses: Sequence[_Use]) -> Sequence[int | Exception | None]:
+    """Asks Redis; loads the script into one that forgot it."""
     answers = _ask(uses)
     forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if forgotten:
