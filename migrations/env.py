@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from alembic import context
 from sqlalchemy import text
 
@@ -18,7 +20,11 @@ def run() -> None:
     with engine.connect() as connection:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        connection.commit()
+        # Asked again and again: who waits inside a statement keeps a snapshot, for which CONCURRENTLY waits in turn.
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
+            connection.rollback()
+            time.sleep(0.2)
         connection.execute(text("SET lock_timeout = '2s'"))
         connection.commit()
         try:

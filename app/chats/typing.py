@@ -10,7 +10,7 @@ import threading
 import time
 
 from app.chats import events, service
-from app.chats.queries.blocks import is_blocked_by_peer
+from app.chats.queries.blocks import takes_no_typing
 from app.errors import Forbidden
 from app.infra.db import UnitOfWork
 from app.infra.redis_writer import writer
@@ -59,7 +59,7 @@ def set_typing(unit: UnitOfWork, chat_id: int, user_id: int, is_typing: bool, co
     member = service.membership(unit, chat_id, user_id)
     if member.chat_type == "channel":
         raise Forbidden("Nobody is shown as typing in a channel.")
-    if member.chat_type == "direct" and is_blocked_by_peer(unit, chat_id, user_id):
+    if member.chat_type == "direct" and takes_no_typing(unit, chat_id, user_id):
         return  # Whoever is blocked is not told so here, and the other side hears nothing.
     if not is_typing:
         stop(chat_id, user_id, member.members_revision, connection_id)

@@ -55,17 +55,18 @@ _TAKE_OUT = Prepared(
       GROUP BY s.user_id
     )
     UPDATE user_chat_states s SET unread_count = s.unread_count - share.removed
-    FROM share CROSS JOIN (SELECT id, last_seq FROM chats WHERE id = $1 OFFSET 0) c
+    FROM share CROSS JOIN (SELECT id, last_seq, revision FROM chats WHERE id = $1 OFFSET 0) c
     WHERE s.user_id = share.user_id AND s.chat_id = $1
-    RETURNING s.chat_id, s.user_id, ({UNREAD})::bigint, next_message_id(s.revision)""",
+    RETURNING s.chat_id, s.user_id, ({UNREAD})::bigint, next_message_id(GREATEST(s.revision, c.revision))""",
 )
 
 _OF_ONE = Prepared(
     "removal_of_one",
     ("bigint", "bigint"),
     f"""
-    SELECT s.chat_id, s.user_id, ({UNREAD})::bigint, next_message_id(s.revision)
-    FROM user_chat_states s CROSS JOIN LATERAL (SELECT id, last_seq FROM chats WHERE id = s.chat_id OFFSET 0) c
+    SELECT s.chat_id, s.user_id, ({UNREAD})::bigint, next_message_id(GREATEST(s.revision, c.revision))
+    FROM user_chat_states s
+    CROSS JOIN LATERAL (SELECT id, last_seq, revision FROM chats WHERE id = s.chat_id OFFSET 0) c
     WHERE s.user_id = $1 AND s.chat_id = $2""",
 )
 
@@ -79,14 +80,14 @@ _POSTPONE = Prepared(
     RETURNING seq""",
 )
 
-# Whoever moves removals on holds them, so that no two do it at once. Those that are furthest back come first; what
-# has come as far goes with them.
+# Whoever moves removals on holds them, so that no two do it at once. Those that are furthest on come first, and what
+# has come as far goes with them: otherwise deletions that keep coming would keep any from being done with.
 _TAKE = Prepared(
     "removal_take",
     ("bigint", "integer"),
     """
     SELECT seq, passed_user_id FROM unread_removals
-    WHERE chat_id = $1 ORDER BY passed_user_id, seq LIMIT $2
+    WHERE chat_id = $1 ORDER BY passed_user_id DESC, seq LIMIT $2
     FOR UPDATE SKIP LOCKED""",
 )
 

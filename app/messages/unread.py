@@ -35,9 +35,6 @@ def fan_out_all(chat_ids: Collection[int]) -> int:
     """
     with reading() as unit:
         due = unread_queries.progress(unit, sorted(set(chat_ids)))
-    for chat in due:
-        if chat.has_removals:
-            removals.work_off(chat.chat_id)
     counted = 0
     for group in _groups([chat for chat in due if chat.last_seq > chat.fanned_out_seq]):
         if len(group) == 1 and _is_large(group[0]):
@@ -45,6 +42,10 @@ def fan_out_all(chat_ids: Collection[int]) -> int:
         else:
             counted += _fan_out_small(group)
     counted_states.inc(counted)
+    # Last: it takes long in a large chat, for which the others must not wait.
+    for chat in due:
+        if chat.has_removals:
+            removals.work_off(chat.chat_id)
     return counted
 
 

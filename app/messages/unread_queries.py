@@ -103,7 +103,9 @@ _COUNT = Prepared(
       JOIN unnest($3, $4) AS t (chat_id, target) ON t.chat_id = k.chat_id
       JOIN user_chat_states s ON s.chat_id = k.chat_id AND s.user_id = k.user_id AND s.counted_seq < t.target
     ), stretch AS MATERIALIZED (
-      SELECT chat_id, target, min(place) AS lowest FROM behind GROUP BY chat_id, target
+      SELECT b.chat_id, b.target, min(b.place) AS lowest,
+        (SELECT c.revision FROM chats c WHERE c.id = b.chat_id) AS chat_revision
+      FROM behind b GROUP BY b.chat_id, b.target
     ), fresh AS MATERIALIZED (
       SELECT r.chat_id, f.seq, f.sender_id, f.passed_user_id
       FROM stretch r
@@ -130,24 +132,26 @@ _COUNT = Prepared(
     ), line AS (
       SELECT chat_id, seq, false AS is_place FROM fresh UNION ALL SELECT DISTINCT chat_id, place, true FROM behind
     ), places AS MATERIALIZED (
-      SELECT chat_id, seq AS place, newer
+      SELECT w.chat_id, w.seq AS place, w.newer, r.chat_revision
       FROM (
         SELECT chat_id, seq, is_place, count(*) FILTER (WHERE NOT is_place) OVER (
           PARTITION BY chat_id ORDER BY seq DESC, is_place DESC ROWS UNBOUNDED PRECEDING) AS newer
         FROM line) w
-      WHERE is_place
+      JOIN stretch r ON r.chat_id = w.chat_id
+      WHERE w.is_place
     ), parts AS (
-      SELECT b.chat_id, b.user_id, b.target, p.newer AS number
+      SELECT b.chat_id, b.user_id, b.target, p.newer AS number, p.chat_revision
       FROM behind b JOIN places p ON p.chat_id = b.chat_id AND p.place = b.place
       UNION ALL
-      SELECT b.chat_id, b.user_id, b.target, -1
+      SELECT b.chat_id, b.user_id, b.target, -1, NULL
       FROM exempt e JOIN behind b ON b.chat_id = e.chat_id AND b.user_id = e.user_id AND e.seq > b.place
     ), share AS MATERIALIZED (
-      SELECT chat_id, user_id, target, sum(number) AS added FROM parts GROUP BY chat_id, user_id, target
+      SELECT chat_id, user_id, target, sum(number) AS added, max(chat_revision) AS chat_revision
+      FROM parts GROUP BY chat_id, user_id, target
     )
     UPDATE user_chat_states s SET unread_count = s.unread_count + share.added, counted_seq = share.target
     FROM share WHERE s.user_id = share.user_id AND s.chat_id = share.chat_id
-    RETURNING s.chat_id, s.user_id, s.unread_count, next_message_id(s.revision)""",
+    RETURNING s.chat_id, s.user_id, s.unread_count, next_message_id(GREATEST(s.revision, share.chat_revision))""",
 )
 
 # Never waits for a sender nor lets one wait: a chat that is being written to will be fanned out again anyway.

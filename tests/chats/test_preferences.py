@@ -322,3 +322,24 @@ def test_ones_own_settings_reach_the_other_devices_by_sync_and_nobody_else(peopl
     ]
     assert direct in changes["removed_chat_ids"]
     assert {chat["id"]: chat["revision"] for chat in bob.get("/chats")["items"]} == before
+
+
+def test_clearing_a_direct_chat_that_was_only_opened_shows_the_other_side_nothing(people: People) -> None:
+    ada, bob = people(2)
+    cursor = bob.get("/sync")["next_cursor"]
+    chat_id = ada.direct_chat(bob)
+    assert ada.call("DELETE", f"/chats/{chat_id}/history?for_everyone=true").status_code == 204
+    changed = bob.get("/sync", cursor=cursor)
+    assert (changed["chats"], changed["removed_chat_ids"]) == ([], [])
+
+
+def test_who_has_a_chat_not_in_the_list_sees_nobody_typing_in_it(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    with ada.socket() as hers, bob.socket() as his:
+        assert hers.ask("typing", {"chat_id": chat_id, "is_typing": True})["event"] == "ack"
+        assert [event for event in his.quiet() if event["event"] == "typing"] == []
+        ada.send(chat_id, "hello")
+        his.next("new_message")
+        assert hers.ask("typing", {"chat_id": chat_id, "is_typing": True})["event"] == "ack"
+        assert his.next("typing")["user_id"] == ada.id

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -15,6 +19,8 @@ from sqlalchemy.engine import make_url
 from app.infra import db, migrations, partitions
 from app.models import metadata
 from config import settings
+
+_PROJECT = Path(__file__).parents[2]
 
 
 @contextmanager
@@ -85,3 +91,15 @@ def test_no_foreign_key_points_from_or_to_messages() -> None:
         for key in table.foreign_keys:
             target: Table = key.column.table
             assert "messages" not in (table.name, target.name)
+
+
+def test_two_who_migrate_at_the_same_moment_both_come_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_database(monkeypatch, "migrated_twice"):
+        environment = os.environ | {"DATABASE_URL": settings().database}
+        command = [sys.executable, "-m", "app.infra.migrations"]
+        runners = [
+            subprocess.Popen(command, cwd=_PROJECT, env=environment, stderr=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        problems = [runner.communicate(timeout=60)[1] for runner in runners]
+        assert [runner.returncode for runner in runners] == [0, 0, 0], problems

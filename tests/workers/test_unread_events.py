@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.infra import presence
+from app.infra.db import unit_of_work
 from app.messages import queries, unread
 from tests.people import Person, Socket
 from tests.processes import eventually
@@ -22,9 +24,9 @@ def scene(people: People) -> tuple[Person, Person, int]:
     return ada, bob, ada.direct_chat(bob)
 
 
-def store(person: Person, chat_id: int, text: str) -> int:
+def store(person: Person, chat_id: int, words: str) -> int:
     """Stores a message without asking for a fan-out, which the worker of other tests would do here too; its id."""
-    (sent,) = queries.send_batch([queries.Send(chat_id, person.id, person.session_id, None, b"", "text", text, None)])
+    (sent,) = queries.send_batch([queries.Send(chat_id, person.id, person.session_id, None, b"", "text", words, None)])
     assert sent.message_id is not None
     return sent.message_id
 
@@ -108,3 +110,22 @@ def test_a_deletion_tells_the_exact_count_also_where_newer_messages_are_not_coun
         store(ada, chat_id, "two")
         assert ada.call("DELETE", f"/messages/{message_id}?for=everyone").status_code == 204
         assert socket.next("unread", chat_id=chat_id)["unread_count"] == listed(bob, chat_id) == 1
+
+
+def test_a_count_is_told_past_the_revision_of_a_chat_that_runs_ahead_of_the_clock(
+    scene: tuple[Person, Person, int],
+) -> None:
+    ada, bob, chat_id = scene
+    store(ada, chat_id, "one")
+    with unit_of_work() as unit:
+        # As after a burst: each message takes a millisecond of ids.
+        ahead = text("UPDATE chats SET revision = message_id_at(now() + interval '1 minute') WHERE id = :chat")
+        unit.execute(ahead, {"chat": chat_id})
+    with bob.socket() as socket:
+        eventually(lambda: is_online(bob))
+        held = bob.get(f"/chats/{chat_id}")["revision"]
+        unread.fan_out(chat_id)
+        assert socket.next("unread", chat_id=chat_id, unread_count=1)["revision"] > held
+        held = bob.get(f"/chats/{chat_id}")["revision"]
+        bob.post(f"/chats/{chat_id}/read")
+        assert socket.next("unread", chat_id=chat_id, unread_count=0)["revision"] > held

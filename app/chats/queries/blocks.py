@@ -11,13 +11,16 @@ from app.infra.db import Prepared, UnitOfWork
 # Who blocks somebody locks the own row first, in a way that waits for this and that this waits for.
 _HOLD = text("SELECT 1 FROM users WHERE id = ANY (CAST(:user_ids AS bigint[])) ORDER BY id FOR SHARE")
 
-_IS_BLOCKED = Prepared(
-    "blocked_by_peer",
+_TAKES_NO_TYPING = Prepared(
+    "takes_no_typing",
     ("bigint", "bigint"),
     """
     SELECT EXISTS (
       SELECT FROM chat_members o JOIN blocks b ON b.user_id = o.user_id AND b.blocked_id = $2
-      WHERE o.chat_id = $1 AND o.user_id <> $2)""",
+      WHERE o.chat_id = $1 AND o.user_id <> $2)
+      OR EXISTS (
+      SELECT FROM user_chat_states s JOIN chats c ON c.id = s.chat_id
+      WHERE s.chat_id = $1 AND s.user_id <> $2 AND s.hidden AND c.last_seq <= s.cleared_seq)""",
 )
 
 
@@ -29,7 +32,7 @@ def hold_blocks(unit: UnitOfWork, user_ids: Sequence[int]) -> None:
     unit.execute(_HOLD, {"user_ids": list(user_ids)})
 
 
-def is_blocked_by_peer(unit: UnitOfWork, chat_id: int, user_id: int) -> bool:
-    """Whether the other side of a direct chat has blocked the person."""
-    row = _IS_BLOCKED.row(unit.connection, chat_id, user_id)
+def takes_no_typing(unit: UnitOfWork, chat_id: int, user_id: int) -> bool:
+    """Whether the other side of a direct chat has blocked the person, or has the chat not in the list."""
+    row = _TAKES_NO_TYPING.row(unit.connection, chat_id, user_id)
     return row is not None and bool(row[0])

@@ -41,7 +41,7 @@ _CLEAR = text("""
       revision = next_message_id(GREATEST(s.revision, c.revision))
     FROM chats c
     WHERE c.id = :chat_id AND s.chat_id = :chat_id AND s.user_id = ANY (CAST(:user_ids AS bigint[]))
-      AND NOT (:hides AND s.hidden AND c.last_seq <= s.cleared_seq AND NOT s.is_pinned)
+      AND NOT (s.hidden AND c.last_seq <= s.cleared_seq AND NOT (:hides AND s.is_pinned))
     RETURNING s.user_id, s.revision""")
 
 

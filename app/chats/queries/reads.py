@@ -62,7 +62,7 @@ _MARK_READ = Prepared(
         last_read_seq = $3,
         last_read_message_id = $4,
         last_delivered_seq = GREATEST(s.last_delivered_seq, $3),
-        revision = next_message_id(s.revision)
+        revision = next_message_id(GREATEST(s.revision, (SELECT revision FROM chats WHERE id = $2)))
       WHERE s.user_id = $1 AND s.chat_id = $2 AND s.last_read_seq < $3 AND {_IS_MEMBER}
       RETURNING now() AS moved_at
     ), queued AS ({queueing("$1", "$2", is_read=True, after_seq="$5", up_to_seq="$3")})
