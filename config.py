@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     web_workers: int = Field(1, ge=1, le=64, description="API processes (gunicorn workers).")
-    web_connections: int = Field(12000, ge=10, description="Sockets that one API process holds; and as many HTTP connections.")
+    web_connections: int = Field(12000, ge=10, description="Sockets of one API process; and as many requests.")
     shutdown_timeout: Seconds = Field(10, description="How long requests in flight may take after SIGTERM.")
     allowed_origins: TextList = Field(
         default_factory=list,
