@@ -94,9 +94,10 @@ FIRST = 20
 # By the index (chat_id, revision), only in chats that changed: a chat's revision is past that of all its messages. The
 # page ends no later than the $3 first of all chats' first messages. Up to there most chats have fewer than these; only
 # those that have them all, at most one for every so many messages of a page, are read on. Each part has one bound on
-# the revision: with two PostgreSQL takes what lies between for little, and reads all of it. What the person deleted for
-# oneself comes as a tombstone, so that the other devices drop it: with the revision of the deletion, which has moved
-# none of the message, and again with the message's own where that moves.
+# the revision: with two PostgreSQL takes what lies between for little, and reads all of it. `seq + 0` keeps it from
+# taking the index (chat_id, seq) where it expects less than a page in a chat, and then sorting. What the person
+# deleted for oneself comes as a tombstone, so that the other devices drop it: with the revision of the deletion,
+# which has moved none of the message, and again with the message's own where that moves.
 _MESSAGES = Prepared(
     "sync_messages",
     ("bigint", "bigint", "integer"),
@@ -108,7 +109,7 @@ _MESSAGES = Prepared(
       JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
       CROSS JOIN LATERAL (
         SELECT y.revision FROM messages y
-        WHERE y.chat_id = m.chat_id AND y.revision > $2 AND y.seq > GREATEST(s.cleared_seq, m.history_from_seq)
+        WHERE y.chat_id = m.chat_id AND y.revision > $2 AND y.seq + 0 > GREATEST(s.cleared_seq, m.history_from_seq)
         ORDER BY y.revision LIMIT {FIRST}) x
       WHERE m.user_id = $1 AND m.left_at IS NULL
     ), shares AS MATERIALIZED (
@@ -121,7 +122,7 @@ _MESSAGES = Prepared(
     FROM shares k
     CROSS JOIN LATERAL (
       SELECT y.*, {is_hidden("y", "$1")} AS is_deleted_for_me FROM messages y
-      WHERE y.chat_id = k.chat_id AND y.revision > $2 AND y.seq > k.from_seq
+      WHERE y.chat_id = k.chat_id AND y.revision > $2 AND y.seq + 0 > k.from_seq
       ORDER BY y.revision LIMIT k.share) x
     UNION ALL
     (SELECT {_visible("x").replace("x.revision", "h.revision")}

@@ -63,7 +63,11 @@ def first_page(unit: UnitOfWork, user: int) -> Changes:
         pytest.param("seq / 50, c.id", id="in bursts"),
     ],
 )
-def test_a_page_reads_some_rows_of_each_chat_and_few_chats_to_the_end(app: Flask, order: str) -> None:
+@pytest.mark.parametrize("short_chats", [0, 5000], ids=["long chats only", "mostly short chats"])
+def test_a_page_reads_some_rows_of_each_chat_and_few_chats_to_the_end(app: Flask, order: str, short_chats: int) -> None:
+    if short_chats:
+        # Of somebody else: they make PostgreSQL expect next to nothing in a chat.
+        add_chats_with_one_message_each(make_users(1)[0], short_chats)
     user = fill(order)
     with app.app_context(), explained_statements() as statements, reading() as unit:
         page = first_page(unit, user)
