@@ -195,6 +195,7 @@ def test_the_typing_of_the_blocked_does_not_reach_who_blocks_and_the_other_way_i
     pair: tuple[Person, Person, int],
 ) -> None:
     ada, bob, chat_id = pair
+    ada.send(chat_id, "from here on both have the chat in their lists")
     with ada.socket() as hers, bob.socket() as his:
         for is_typing in (True, False):
             assert his.ask("typing", {"chat_id": chat_id, "is_typing": is_typing})["event"] == "ack"
