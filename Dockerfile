@@ -37,8 +37,9 @@ ENV PATH="/opt/paperplane/bin:${PATH}" \
 
 WORKDIR /srv/paperplane
 COPY --from=packages /opt/paperplane /opt/paperplane
-COPY pyproject.toml config.py wsgi.py celery_app.py gunicorn.conf.py ./
+COPY pyproject.toml wsgi.py celery_app.py gunicorn.conf.py ./
 COPY deploy/healthcheck.py deploy/
+COPY config config
 COPY local local
 COPY migrations migrations
 COPY workers workers

@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock create-user demo doctor clean environment development
+.PHONY: help run test test-browser lint format bench lock create-user demo doctor reindex clean environment development
 
 # The first Python that is new enough; name another with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
@@ -22,6 +22,9 @@ run: environment ## Start everything: API, worker, beat and, unless given, Postg
 
 test: development ## Run all tests, in parallel and in random order, on servers of their own
 	@$(IN_ENVIRONMENT) -m pytest -n logical --maxprocesses 8 $(ARGUMENTS)
+
+test-browser: development ## Have two browsers call each other (needs Chromium or Chrome)
+	@$(IN_ENVIRONMENT) -m pytest tests/browser/check_calls.py $(ARGUMENTS)
 
 lint: development ## Check style, types and the direction of imports
 	@$(IN_ENVIRONMENT) -m ruff check .
@@ -50,6 +53,9 @@ demo: environment ## Fill a running Paperplane with people and chats to try
 
 doctor: environment ## Say what is wrong with this installation, if anything
 	@$(IN_ENVIRONMENT) -m app.commands doctor $(ARGUMENTS)
+
+reindex: environment ## Make the index of search anew; goes on where it was stopped
+	@$(IN_ENVIRONMENT) -m app.commands reindex $(ARGUMENTS)
 
 clean: ## Remove what was made here, except data (var/) and settings (.env)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

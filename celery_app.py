@@ -21,7 +21,17 @@ prepare_metrics(settings())
 from app.infra import jobs  # noqa: E402 - metrics are prepared first
 from app.infra.logging import configure_logging  # noqa: E402
 from app.infra.running import process_begins, process_ends  # noqa: E402
-from workers import base, chats, maintenance, messages, presence, receipts  # noqa: E402, F401 - they declare tasks
+from workers import (  # noqa: E402 - they declare tasks
+    base,
+    calls,  # noqa: F401
+    chats,  # noqa: F401
+    maintenance,  # noqa: F401
+    media,  # noqa: F401
+    messages,  # noqa: F401
+    presence,  # noqa: F401
+    receipts,  # noqa: F401
+    search,  # noqa: F401
+)
 from workers.schedule import schedule  # noqa: E402
 
 # What jobs that run at SIGTERM are given. Celery waits all of it when there are any; most jobs take milliseconds, and

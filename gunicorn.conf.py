@@ -5,6 +5,7 @@ from gevent import monkey
 # Before anything else imports sockets or locks.
 monkey.patch_all()
 
+import gc  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 from typing import Any  # noqa: E402
@@ -34,6 +35,9 @@ proc_name = "paperplane-api"
 # Requests are done by then, and clients are told; a Redis that is away may hold the end up for so long.
 _LAST_SECONDS = 3.0
 
+# Objects between two looks of the garbage collector: with Python's own 700 it looks several times for each broadcast.
+_YOUNG_OBJECTS = 20_000
+
 _metrics_folder = _settings.data_dir / "run" / f"metrics-{_settings.port}"
 
 
@@ -46,7 +50,7 @@ def on_starting(server: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Lets greenlets run while a query waits."""
-    from app.infra.db import install_gevent_wait
+    from app.infra.connections import install_gevent_wait
 
     install_gevent_wait()
 
@@ -60,6 +64,10 @@ def post_worker_init(worker: Any) -> None:
     from app.sync.service import warn_of_blind_spots
 
     process_begins()
+    # What is loaded by now stays: the collector need not walk through it again and again while clients wait.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
 
     def watch() -> None:
         while worker.alive:
@@ -67,7 +75,10 @@ def post_worker_init(worker: Any) -> None:
         from app.realtime.hub import drain
 
         drain()
-        worker.close_idle()
+        # Until gunicorn has seen the last one go: one that was busy may begin to wait just now.
+        while True:
+            worker.close_idle()
+            gevent.sleep(0.1)
 
     gevent.spawn(watch)
     gevent.spawn(warn_of_blind_spots)

@@ -101,6 +101,20 @@ class ReceiptsUnavailable(Forbidden):
     detail = "Channels, and groups of more than 200 members, do not tell who has read a message."
 
 
+class LinkExpired(Forbidden):
+    """The life of a signed link to a file is over."""
+
+    code, title = "link_expired", "Link expired"
+    detail = "This link has expired: ask for the file again to get a new one."
+
+
+class InvalidLink(Forbidden):
+    """A link to a file that was not signed by this server, or was changed since."""
+
+    code, title = "invalid_link", "Link not valid"
+    detail = "This link is not valid: use the links of File objects as they are."
+
+
 class NotFound(AppError):
     """Not there, or not to be known by this caller."""
 
@@ -136,6 +150,34 @@ class ClientIdReused(Conflict):
     detail = "This client_id was used for another message: make a new one for each message."
 
 
+class FileIdReused(Conflict):
+    """The `id` of an upload is that of another file."""
+
+    code, title = "file_id_reused", "File id used before"
+    detail = "This id was used for another file: make a new one for each file."
+
+
+class FileUnavailable(Conflict):
+    """The file is still being looked at, or was refused; only its owner may have it."""
+
+    code, title = "file_unavailable", "File not available"
+    detail = "This file is still being looked at, or could not be accepted."
+
+
+class DirectUploadUnavailable(Conflict):
+    """This server keeps files itself: they are sent to it."""
+
+    code, title = "direct_upload_unavailable", "Send files to this server"
+    detail = "Files are kept by this server: send them to POST /api/files/upload, or to /api/files/tus."
+
+
+class WrongOffset(Conflict):
+    """Bytes of an upload came for another place than where it goes on."""
+
+    code, title = "wrong_offset", "Upload goes on elsewhere"
+    detail = "The upload goes on at another offset: ask with HEAD where."
+
+
 class OwnerMustHandOver(Conflict):
     """The owner of a chat of several people would leave it without one."""
 
@@ -143,11 +185,67 @@ class OwnerMustHandOver(Conflict):
     detail = "Make another member the owner first."
 
 
+class Busy(Conflict):
+    """One of the two is in a call already."""
+
+    code, title = "busy", "Busy"
+    detail = "One of you is in another call."
+
+
+class CallEnded(Conflict):
+    """The call is over."""
+
+    code, title = "call_ended", "The call is over"
+    detail = "This call is over."
+
+
+class AnsweredElsewhere(Conflict):
+    """Another device of the callee has the call."""
+
+    code, title = "answered_elsewhere", "Answered elsewhere"
+    detail = "Another device of yours has this call."
+
+
+class GroupCallsUnavailable(Conflict):
+    """This server has no LiveKit, which group calls need."""
+
+    code, title = "group_calls_unavailable", "No group calls here"
+    detail = "This server is not set up for calls in groups."
+
+
 class TooLarge(AppError):
     """The body is larger than the limit."""
 
     status, code, title = 413, "too_large", "Too large"
     detail = "The request is larger than this server accepts."
+
+
+class QuotaExceeded(TooLarge):
+    """All files of the person together would be larger than the limit."""
+
+    code, title = "quota_exceeded", "No room left"
+    detail = "All your files together would be larger than this server allows: delete some."
+
+
+class PreconditionFailed(AppError):
+    """The request speaks another version of tus than 1.0.0."""
+
+    status, code, title = 412, "precondition_failed", "Another version of tus"
+    detail = "Send Tus-Resumable: 1.0.0."
+
+
+class UploadBusy(AppError):
+    """Another request is adding to the upload."""
+
+    status, code, title = 423, "upload_busy", "Upload busy"
+    detail = "Another request is adding to this upload: try again in a moment."
+
+
+class ChecksumMismatch(AppError):
+    """The bytes of a piece are not those that its Upload-Checksum names; nothing of it was kept."""
+
+    status, code, title = 460, "checksum_mismatch", "Checksum does not fit"
+    detail = "The piece arrived damaged and was not kept: send it again."
 
 
 class UnsupportedMediaType(AppError):
@@ -183,6 +281,20 @@ class RateLimited(AppError):
 
     status, code, title = 429, "rate_limited", "Too many requests"
     detail = "Too many requests: wait as long as Retry-After says."
+
+
+class TooManyAtOnce(RateLimited):
+    """So much of the person's is at work or waiting already that nothing more is taken on."""
+
+    code, title = "too_many_at_once", "Too many at once"
+    detail = "Too many of your requests wait for an answer: wait for some of them first."
+
+
+class FilesWaiting(RateLimited):
+    """So many files of the person wait to be looked at that no further one is taken for now."""
+
+    code, title = "files_waiting", "Files are waiting"
+    detail = "Too many of your files are still being looked at: send more when some are ready."
 
 
 class Unavailable(AppError):

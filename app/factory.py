@@ -13,15 +13,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import models
 from app.auth.routes import blueprint as auth
+from app.calls.routes import blueprint as calls
 from app.chats.common_routes import blueprint as common_chats
 from app.chats.member_routes import blueprint as members
 from app.chats.routes import blueprint as chats
 from app.contacts.routes import blueprint as contacts
+from app.files.direct_routes import blueprint as direct_uploads
+from app.files.routes import blueprint as files
+from app.files.tus_routes import blueprint as tus
 from app.infra.logging import configure_logging
 from app.messages.receipt_routes import blueprint as receipts
 from app.messages.routes import blueprint as messages
 from app.realtime import routes as realtime
 from app.realtime.frames import CLIENT_FRAMES, SERVER_EVENTS
+from app.search.routes import blueprint as search
 from app.sync.routes import blueprint as sync
 from app.users.routes import blueprint as users
 from app.web import asyncapi, health, metrics, openapi
@@ -38,13 +43,23 @@ BLUEPRINTS = (
     auth,
     users,
     contacts,
+    files,
+    tus,
+    direct_uploads,
     chats,
     members,
     common_chats,
     messages,
     receipts,
+    search,
+    calls,
     sync,
 )
+
+# What pages of other origins may send, and may read of answers.
+_READ_HEADERS = ("Authorization", "Content-Type", "X-Request-ID", "Range", "If-None-Match", "If-Range")
+_TOLD_HEADERS = ("X-Request-ID", "Retry-After", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition")
+_TUS_HEADERS = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata")
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
@@ -99,8 +114,8 @@ def _allow_browsers(app: Flask, current: Settings) -> None:
     CORS(
         app,
         origins=allowed_origins(current),
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Range", "If-None-Match", "If-Range"],
-        expose_headers=["X-Request-ID", "Retry-After", "ETag", "Content-Range", "Content-Disposition"],
+        allow_headers=[*_READ_HEADERS, *_TUS_HEADERS, "Upload-Checksum"],
+        expose_headers=[*_TOLD_HEADERS, *_TUS_HEADERS, "Upload-Expires", "Location"],
         max_age=86400,
         always_send=False,
         # The error handlers' answers pass after_request like all others.

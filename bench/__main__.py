@@ -18,13 +18,13 @@ from bench.sending import Options
 
 def benchmarks(workers: int) -> list[tuple[str, Callable[[], Publishable]]]:
     """The short benchmarks by name."""
-    sending = Options(workers, clients=32, seconds=3, warm_up_seconds=1, repeat=1)
+    sending = Options(workers, clients=32, seconds=2, warm_up_seconds=1, repeat=1)
     return [
         ("send", lambda: send.measure(sending)),
         ("deliver", lambda: deliver.measure(sending, 1000)),
-        ("fanout", lambda: fanout.measure(fanout.Options((1000, 5000), messages=5, pause_seconds=1.0))),
+        ("fanout", lambda: fanout.measure(fanout.Options((1000, 5000), messages=3, pause_seconds=1.0))),
         ("connect", lambda: connect.measure(connect.Options(storm=1000, idle=2000, settle_seconds=2.0))),
-        ("reads", lambda: reads.measure(reads.Options((10_000, 200_000), 8, seconds=1.5, repeat=1, data=None))),
+        ("reads", lambda: reads.measure(reads.Options((10_000, 100_000), 8, seconds=1.0, repeat=1, data=None))),
         ("storm", lambda: storm.measure(storm.Options(clients=500, repeat=1, pause_seconds=2.0))),
     ]
 

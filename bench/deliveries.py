@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -26,12 +26,8 @@ class Member:
 
 def problems_of(members: Sequence[Member]) -> list[str]:
     """What is lost, doubled, misdirected or out of order; empty where every member got every message of the others."""
-    sent_in: dict[int, set[int]] = {}
-    for member in members:
-        sent_in.setdefault(member.group, set()).update(member.sent)
     lost = doubled = strange = disordered = 0
-    for member in members:
-        expected = sent_in[member.group].difference(member.sent)
+    for member, expected in _expected(members):
         received = set(member.received)
         lost += len(expected - received)
         strange += len(received - expected)
@@ -44,6 +40,20 @@ def problems_of(members: Sequence[Member]) -> list[str]:
         "out of order": disordered,
     }
     return [f"{count} deliveries were {what}" for what, count in counts.items() if count]
+
+
+def is_complete(members: Sequence[Member]) -> bool:
+    """Whether every member got every message of the others, whatever else came."""
+    return all(expected.issubset(member.received) for member, expected in _expected(members))
+
+
+def _expected(members: Sequence[Member]) -> Iterator[tuple[Member, set[int]]]:
+    """Each member with the messages that the others of the group sent."""
+    sent_in: dict[int, set[int]] = {}
+    for member in members:
+        sent_in.setdefault(member.group, set()).update(member.sent)
+    for member in members:
+        yield member, sent_in[member.group].difference(member.sent)
 
 
 def notes_of(members: Sequence[Member]) -> list[str]:

@@ -28,7 +28,11 @@ class HttpClient:
 
     def post(self, path: str, token: str, body: str = "{}") -> None:
         """Sends a POST of JSON."""
-        self._send(f"POST {path}", token, f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n", body)
+        self._send_json("POST", path, token, body)
+
+    def put(self, path: str, token: str, body: str) -> None:
+        """Sends a PUT of JSON."""
+        self._send_json("PUT", path, token, body)
 
     def receive(self) -> tuple[int, bytes] | None:
         """Waits for data; status and body once all of the answer is there.
@@ -51,6 +55,10 @@ class HttpClient:
         while (found := self.receive()) is None:
             pass
         return found
+
+    def _send_json(self, method: str, path: str, token: str, body: str) -> None:
+        headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self._send(f"{method} {path}", token, headers, body)
 
     def _send(self, line: str, token: str, headers: str, body: str = "") -> None:
         self.sock.sendall(

@@ -31,11 +31,11 @@ _CHOOSE = f"""\
 """
 
 _EXECUTE = (
-    f"EXECUTE {_LOCK} (ARRAY[:chat]::bigint[]) \\; "
+    f"EXECUTE {_LOCK} (ARRAY[:chat]::bigint[], ARRAY[:sender]::bigint[]) \\; "
     f"EXECUTE {_SEND} (ARRAY[:chat]::bigint[], ARRAY[:sender]::bigint[],"
     " ARRAY['00000000-0000-4000-8000-:session']::uuid[], ARRAY[':high-0000-4000-8000-:low']::uuid[],"
     f" ARRAY['\\x00112233445566778899aabbccddeeff'::bytea], ARRAY['text'], ARRAY['{TEXT}'], ARRAY[NULL]::bigint[],"
-    " ARRAY[NULL]::bigint[], false);\n"
+    " ARRAY[NULL]::bigint[], ARRAY[NULL]::uuid[], false);\n"
 )
 
 # What pgbench stored counts as told and counted: the sweeps of the application find nothing that is behind.

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from bench.deliveries import Member, notes_of, problems_of
+from bench.deliveries import Member, is_complete, notes_of, problems_of
 from bench.frames import ClientSocket
 from bench.load import Measured, Plan, Stopwatch, failures, main
 
@@ -80,8 +80,11 @@ class _Load:
                     self.greeted += 1
 
     def is_complete(self) -> bool:
-        """Whether everything is acknowledged and as many deliveries arrived as there should be."""
-        return not self.outstanding and self.deliveries >= len(self.acknowledged) * self._others_of_a_group
+        """Whether everything is acknowledged and has arrived."""
+        if self.outstanding or self.deliveries < len(self.acknowledged) * self._others_of_a_group:
+            return False
+        # As many as there should be: but one that came twice may stand for one that is still on its way.
+        return is_complete(self.members)
 
     def _take_new(self, member: Member, frame: bytes) -> None:
         found = self._parsed.get(frame)

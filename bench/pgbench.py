@@ -17,7 +17,9 @@ from local.servers import postgres_binaries
 
 # As the application sets them. Planned for each execution anew, because that looks cheaper to the planner, a send costs
 # three times as much.
-_OPTIONS = {"PGOPTIONS": "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"}
+_OPTIONS = {
+    "PGOPTIONS": "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_mergejoin=off -c jit=off"
+}
 
 _RATE = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)
 _LATENCY = re.compile(r"^latency average = ([0-9.]+) ms", re.MULTILINE)

@@ -36,6 +36,7 @@ _READS: dict[str, Callable[[UnitOfWork, Where], object]] = {
     "sync": lambda unit, where: changes(unit, where[0], where[3]),
 }
 _NAME = re.compile(r"EXECUTE (\w+)")
+_NEXT = re.compile(r"; (EXECUTE|SET LOCAL) ")
 
 _executed: list[str] = []
 
@@ -46,8 +47,9 @@ class _RecordingCursor(extensions.cursor):
     def execute(self, query: Any, parameters: Any = None) -> None:
         super().execute(query, parameters)
         statement = (self.query or b"").decode()
-        if statement.startswith("EXECUTE "):
-            _executed.append(statement)
+        if statement.startswith(("EXECUTE ", "SET LOCAL ")):
+            # In one message, as the application sends it.
+            _executed.append(_NEXT.sub(r" \\; \1 ", statement))
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def _scripts_for(places: Sequence[Where]) -> dict[str, list[str]]:
 
 
 def _script(statements: dict[str, str], executed: Sequence[str]) -> str:
-    names = [match[1] for statement in executed if (match := _NAME.match(statement))]
+    names = [name for statement in executed for name in _NAME.findall(statement)]
     return pgbench.preparing(*(statements[name] for name in dict.fromkeys(names))) + ";\n".join([*executed, ""])
 
 

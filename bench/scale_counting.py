@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from app.infra.db import unit_of_work
 from app.messages import unread
-from app.messages.unread_queries import relax_durability
 from bench.crowd import begin
 
 # What any fan-out has to write, as one statement: each member's row, once.
@@ -55,14 +54,14 @@ def _forget_peak() -> None:
 
 
 def _main(chat: int) -> Counted:
-    unread.fan_out(_NOBODY)
+    unread.fan_out_all([_NOBODY])
     _forget_peak()
     memory, begun = _memory_mib("VmRSS"), time.perf_counter()
-    unread.fan_out(chat)
+    unread.fan_out_all([chat])
     done, peak = time.perf_counter(), _memory_mib("VmHWM")
     with unit_of_work() as unit:
         begin(unit)
-        relax_durability(unit)
+        unit.relax_durability()
         began_plain = time.perf_counter()
         unit.execute(_PLAIN, {"chat": chat})
     grown = None if memory is None or peak is None else peak - memory

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 from uuid import uuid4
 
-from app.chats import change_queries
 from app.chats.queries import views
 from app.infra.db import reading
 from app.messages.queries import Send, send_batch
-from app.sync import queries as sync_queries
+from app.sync import page_queries
 from app.web.input import LARGEST_ID
 from bench.scale_fill import Hall, Scene
 
@@ -126,21 +125,14 @@ class _Requests:
         after = 0
         with reading() as unit:
             while True:
-                sync_queries.horizon(unit)
-                page = change_queries.changed(unit, self._scene["busy"], after, LARGEST_ID, _SYNC_PAGE + 1, LARGEST_ID)
-                change_queries.views(unit, self._scene["busy"], [chat.chat_id for chat in page[:_SYNC_PAGE]])
-                if len(page) <= _SYNC_PAGE:
+                page = page_queries.page(unit, self._scene["busy"], after, 0, _SYNC_PAGE + 1, LARGEST_ID)
+                if len(page.chats) <= _SYNC_PAGE:
                     return
-                after = page[_SYNC_PAGE - 1].revision
+                after = page.chats[_SYNC_PAGE - 1].revision
 
     def _sync_alone(self) -> None:
         with reading() as unit:
-            sync_queries.horizon(unit)
-            sync_queries.messages(unit, self._scene["busy"], self._after, _SYNC_PAGE + 1)
-            page = change_queries.changed(
-                unit, self._scene["busy"], self._after, LARGEST_ID, _SYNC_PAGE + 1, self._after
-            )
-            change_queries.views(unit, self._scene["busy"], [chat.chat_id for chat in page])
+            page_queries.page(unit, self._scene["busy"], self._after, _SYNC_PAGE + 1, _SYNC_PAGE + 1, self._after)
 
 
 def _send_alone(hall: Hall) -> None:

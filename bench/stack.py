@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _LIMITS = (
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_MESSAGES",
     "RATE_LIMIT_PRESENCE",
+    "RATE_LIMIT_SEARCHES",
     "RATE_LIMIT_TYPING",
     "WS_FRAMES_PER_SECOND",
     "WS_FRAMES_BURST",
@@ -64,11 +65,14 @@ class Stack:
             raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
         return done.stdout
 
-    def start(self) -> None:
-        """Starts API, worker and beat, and returns when the API is ready. Raises RuntimeError where one does not."""
+    def start(self, app: str = "wsgi:app", unserved: Collection[str] = ()) -> None:
+        """Starts API, worker and beat, and returns when the API is ready. Raises RuntimeError where one does not.
+
+        `app` is what gunicorn serves, `unserved` are queues that the worker leaves alone.
+        """
         celery = ["-m", "celery", "-A", "celery_app"]
-        self._launch("api", "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app")
-        self._launch("worker", *celery, "worker", "-Q", _queues(), "--loglevel", "WARNING")
+        self._launch("api", "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app)
+        self._launch("worker", *celery, "worker", "-Q", _queues(unserved), "--loglevel", "WARNING")
         self._launch("beat", *celery, "beat", "--loglevel", "WARNING")
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
@@ -158,10 +162,10 @@ def running_stack(workers: int, kept_in: Path | None = None) -> Iterator[Stack]:
         yield stack
 
 
-def _queues() -> str:
+def _queues(unserved: Collection[str]) -> str:
     from app.infra.jobs import QUEUES
 
-    return ",".join(QUEUES)
+    return ",".join(queue for queue in QUEUES if queue not in unserved)
 
 
 def _environment(data_dir: Path, postgres: Postgres, valkey: Valkey, port: int, workers: int) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Ends the children of a process that died without ending them itself.
 
-Run as `python -I -S keeper.py PARENT`, with lines `+PID SIGNAL` and `-PID` on its standard input: the process groups to
-watch. On Linux the kernel already signals each child when its parent dies (spawn.py); the keeper also reaches what
-those children started, ends what does not obey, and is the only means on macOS.
+Run as `python -I -S keeper.py PARENT`, with lines `+PID SIGNAL` and `-PID` on its standard input, the process groups to
+watch, and `.` where the parent is about to end. On Linux the kernel already signals each child when its parent dies
+(spawn.py); the keeper also reaches what those children started, ends what does not obey, and is the only means on
+macOS.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _send(groups: dict[int, int], pid: int, number: int) -> None:
 
 
 def _watch(parent: int) -> dict[int, int]:
-    """The groups left behind, once the parent is gone."""
+    """The groups left behind, once the parent is gone or says that it goes."""
     groups: dict[int, int] = {}
     rest = b""
     while os.getppid() == parent:
@@ -45,6 +46,8 @@ def _watch(parent: int) -> dict[int, int]:
             if line.startswith(b"+"):
                 pid, number = line[1:].split()
                 groups[int(pid)] = int(number)
+            elif line == b".":
+                return groups
             else:
                 groups.pop(int(line[1:]), None)
     return groups

@@ -19,6 +19,7 @@ from local.folders import ServerError, last_lines, log_file, own_socket_folder
 from local.identity import hand_over, postgres_identity, reachable_binaries
 from local.locks import Claim
 from local.processes import Child, run_to_end
+from local.server import Server
 
 _PAUSE = 0.02
 # Recovery after a crash comes before the first connection.
@@ -45,85 +46,47 @@ def postgres_binaries() -> Path:
     return folder
 
 
-class Postgres:
-    """PostgreSQL on `DATA_DIR/postgres`; its log is `DATA_DIR/logs/postgres.log`.
+class Postgres(Server):
+    """PostgreSQL on `DATA_DIR/postgres`.
 
     The first start makes the cluster with the superuser and the database that embedded_database_url names.
     """
+
+    name = "postgres"
 
     def __init__(self, data_dir: Path, *, binaries: Path | None = None, options: Mapping[str, str] | None = None):
         """`binaries` holds `postgres` and `initdb` (by default the packaged ones); `options` are server settings, laid
         over ours: `{"fsync": "off"}` for databases that are thrown away.
         """
-        self.data_dir = data_dir.absolute()
+        super().__init__(data_dir)
         self.data = self.data_dir / "postgres"
         self._binaries = binaries or postgres_binaries()
         self._options = _OPTIONS | dict(options or {})
-        self._claim: Claim | None = None
-        self._child: Child | None = None
         self._identity = "-"
 
     def url(self, database: str = DATABASE) -> str:
         """The SQLAlchemy URL of a database in this server."""
         return embedded_database_url(self.data_dir, database)
 
-    @property
-    def log(self) -> Path:
-        """Where the server writes its log."""
-        return self.data_dir / "logs" / "postgres.log"
+    def _launch(self, claim: Claim) -> None:
+        self._identity = postgres_identity(self.data)
+        self._binaries = reachable_binaries(self._identity, self._binaries, self.data_dir)
+        sockets = own_socket_folder(self.data_dir)
+        if not self.data.exists():
+            self._make_cluster()
+        self._check_version()
+        _forget_dead_server(self.data, sockets)
+        hand_over(self._identity, self.data, sockets)
+        self._launch_on(sockets, claim)
 
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server, while it runs."""
-        return self._child.pid if self.alive and self._child else None
-
-    @property
-    def alive(self) -> bool:
-        """Whether the server process runs."""
-        return self._child is not None and self._child.alive
-
-    def start(self) -> None:
-        """Starts the server and returns when it takes connections; also after it died.
-
-        Raises InUse where another process works on the data folder, ServerError where the server does not start.
-        """
-        if self.alive:
-            return
-        # After a death too: a new claim waits until the last backend of the dead server is gone.
-        self.stop()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._claim = Claim(self.data_dir, "postgres")
-        try:
-            self._identity = postgres_identity(self.data)
-            self._binaries = reachable_binaries(self._identity, self._binaries, self.data_dir)
-            sockets = own_socket_folder(self.data_dir)
-            if not self.data.exists():
-                self._make_cluster()
-            self._check_version()
-            _forget_dead_server(self.data, sockets)
-            hand_over(self._identity, self.data, sockets)
-            self._launch(sockets)
-        except BaseException:
-            self.stop(seconds=1)
-            raise
-
-    def ask_to_stop(self) -> None:
-        """Begins a fast shutdown: transactions are rolled back, the data files are left clean."""
-        if self._child:
-            self._child.ask_to_stop()
-
-    def stop(self, seconds: float = 10) -> None:
-        """Stops the server within so many seconds; what a slow checkpoint leaves undone is redone at the next start."""
-        if self._child:
-            self._child.ask_to_stop()
-            if self._child.wait(seconds) is None:
-                self._child.ask_to_stop(signal.SIGQUIT)
-                self._child.wait(_QUICK_SECONDS)
-                self._child.kill()
-                self._child.wait(1)
-        if self._claim:
-            self._claim.release()
-        self._child = self._claim = None
+    def _end(self, child: Child, seconds: float) -> None:
+        """Rolls transactions back; what a slow checkpoint leaves undone is redone at the next start."""
+        child.ask_to_stop()
+        if child.wait(seconds) is None:
+            child.ask_to_stop(signal.SIGQUIT)
+            child.wait(_QUICK_SECONDS)
+            child.kill()
+            child.wait(1)
 
     def _environment(self) -> dict[str, str]:
         """Ours without PG* variables, which would change what the server does."""
@@ -166,8 +129,7 @@ class Postgres:
         if kept != found:
             raise ServerError(f"{self.data} was made by PostgreSQL {kept}, but this is {found}; set POSTGRES_BIN_DIR.")
 
-    def _launch(self, sockets: Path) -> None:
-        assert self._claim is not None
+    def _launch_on(self, sockets: Path, claim: Claim) -> None:
         log = log_file(self.data_dir, "postgres")
         options = self._options | {"unix_socket_directories": str(sockets)}
         with log.open("ab") as output:
@@ -178,7 +140,7 @@ class Postgres:
                 stop_signal=signal.SIGINT,
                 environment=self._environment(),
                 identity=self._identity,
-                inherits=[self._claim.fileno],
+                inherits=[claim.fileno],
                 output=output,
             )
         deadline = time.monotonic() + _START_SECONDS

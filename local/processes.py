@@ -6,6 +6,7 @@ the children in order. If we are killed, the kernel signals the child (Linux) an
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -39,8 +40,17 @@ class _Keeper:
         if self._owner == os.getpid() and self._groups.pop(pid, None) is not None:
             self._tell(f"-{pid}\n")
 
+    def close(self) -> None:
+        """Ends the keeper, and with it the groups that it still watches."""
+        if self._owner == os.getpid() and self._process is not None:
+            # A process forked from this one may hold the pipe open, so closing it would not be enough.
+            self._write(".\n")
+            self._let_go()
+
     def _tell(self, line: str) -> None:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self._let_go()
+        if self._process is None:
             if not self._groups:
                 return
             self._process = subprocess.Popen(  # noqa: S603 - our own program
@@ -50,17 +60,33 @@ class _Keeper:
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,
+                bufsize=0,
             )
             line = "".join(f"+{pid} {number}\n" for pid, number in self._groups.items())
+        if not self._write(line):
+            self._let_go()
+
+    def _write(self, line: str) -> bool:
+        """Whether the keeper was there to be told."""
+        assert self._process is not None
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
         except BrokenPipeError:
-            self._process = None
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        """Closes the pipe to a keeper that has ended or is about to, and waits for it."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process = None
 
 
 _keeper = _Keeper()
+atexit.register(_keeper.close)
 
 
 class Child:

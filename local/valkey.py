@@ -15,6 +15,7 @@ from local.addresses import embedded_redis_url
 from local.folders import ServerError, last_lines, log_file, own_socket_folder
 from local.locks import Claim
 from local.processes import Child
+from local.server import Server
 
 _PAUSE = 0.01
 # A long append-only file is read before the first answer.
@@ -44,68 +45,22 @@ def valkey_binary() -> Path:
     return program
 
 
-class Valkey:
-    """Valkey on `DATA_DIR/valkey`, with an append-only file; its log is `DATA_DIR/logs/valkey.log`."""
+class Valkey(Server):
+    """Valkey on `DATA_DIR/valkey`, with an append-only file."""
+
+    name = "valkey"
 
     def __init__(self, data_dir: Path, *, program: Path | None = None, options: Mapping[str, str] | None = None):
         """`program` is by default the packaged one; `options` are server settings, laid over ours."""
-        self.data_dir = data_dir.absolute()
+        super().__init__(data_dir)
         self._program = program or valkey_binary()
         self._options = _OPTIONS | dict(options or {})
-        self._claim: Claim | None = None
-        self._child: Child | None = None
 
     def url(self, number: int = 0) -> str:
         """The URL of a numbered database in this server."""
         return embedded_redis_url(self.data_dir, number)
 
-    @property
-    def log(self) -> Path:
-        """Where the server writes its log."""
-        return self.data_dir / "logs" / "valkey.log"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server, while it runs."""
-        return self._child.pid if self.alive and self._child else None
-
-    @property
-    def alive(self) -> bool:
-        """Whether the server process runs."""
-        return self._child is not None and self._child.alive
-
-    def start(self) -> None:
-        """Starts the server and returns when it answers; also after it died.
-
-        Raises InUse where another process works on the data folder, ServerError where the server does not start.
-        """
-        if self.alive:
-            return
-        self.stop()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        # Two servers on one folder would both start and write over each other.
-        self._claim = Claim(self.data_dir, "valkey")
-        try:
-            self._launch()
-        except BaseException:
-            self.stop(seconds=1)
-            raise
-
-    def ask_to_stop(self) -> None:
-        """Begins the shutdown, which writes what is not on disk yet."""
-        if self._child:
-            self._child.ask_to_stop()
-
-    def stop(self, seconds: float = 10) -> None:
-        """Stops the server within so many seconds."""
-        if self._child:
-            self._child.stop(seconds)
-        if self._claim:
-            self._claim.release()
-        self._child = self._claim = None
-
-    def _launch(self) -> None:
-        assert self._claim is not None
+    def _launch(self, claim: Claim) -> None:
         address = own_socket_folder(self.data_dir) / "valkey.sock"
         address.unlink(missing_ok=True)
         folder = self.data_dir / "valkey"
@@ -118,7 +73,7 @@ class Valkey:
                 [self._program, *(part for name, text in options.items() for part in (f"--{name}", text))],
                 cwd=folder,
                 stop_signal=signal.SIGTERM,
-                inherits=[self._claim.fileno],
+                inherits=[claim.fileno],
                 output=output,
             )
         deadline = time.monotonic() + _START_SECONDS

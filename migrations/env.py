@@ -7,7 +7,7 @@ import time
 from alembic import context
 from sqlalchemy import text
 
-from app.infra.db import make_engine
+from app.infra.connections import make_engine
 from app.models import metadata
 from config import settings
 

@@ -27,6 +27,9 @@ os.environ.update(
     JWT_SECRET="a secret of the tests, known to everybody",
     RATE_LIMIT_ENABLED="false",
     SMS_PROVIDER="console",
+    # A machine that is busy is no defect; what is to run out of time says so itself.
+    DB_STATEMENT_TIMEOUT="30s",
+    DB_IDLE_IN_TRANSACTION_TIMEOUT="60s",
 )
 
 from flask import Flask  # noqa: E402

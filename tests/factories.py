@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -29,6 +29,13 @@ _TOUCH = text("UPDATE chats SET last_seq = :seq, last_message_id = :id, revision
 _STATES = text("""
     SELECT user_id, unread_count, counted_seq, last_read_seq FROM user_chat_states
     WHERE chat_id = :chat_id ORDER BY user_id""")
+
+
+NEWEST_ID = "(SELECT GREATEST(max(id), message_id_at(now())) FROM messages)"
+"""SQL of an id that no message is past: `+ n` gives ids for thousands of rows, in their order.
+
+Those that are drawn for rows of another chat may meet the ids of one that was written to faster than the clock goes.
+"""
 
 
 class MemberState(NamedTuple):
@@ -96,3 +103,9 @@ def run(statement: str, **parameters: object) -> None:
     """Executes a SQL statement."""
     with unit_of_work() as unit:
         unit.execute(text(statement), parameters)
+
+
+def rows(statement: str, **parameters: object) -> list[dict[str, Any]]:
+    """The rows of a statement, by the names of their columns."""
+    with unit_of_work() as unit:
+        return [dict(row) for row in unit.execute(text(statement), parameters).mappings()]

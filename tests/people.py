@@ -65,6 +65,20 @@ class Person:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def caught_up(self) -> str:
+        """A cursor past all that this person may see; one of now may stand before what just happened.
+
+        It waits as long as others write, whose transactions hold cursors back.
+        """
+        cursor = None
+        deadline = time.monotonic() + 20
+        while True:
+            page = self.get("/sync", **({} if cursor is None else {"cursor": cursor}))
+            cursor = str(page["next_cursor"])
+            if not (page["chats"] or page["messages"] or page["removed_chat_ids"]):
+                return cursor
+            assert time.monotonic() < deadline, "the changes never ended"
+
     def post(self, path: str, body: Any = None, status: int | tuple[int, ...] = (200, 201)) -> Any:
         """A POST that must succeed: its JSON."""
         answer = self.call("POST", path, {} if body is None else body)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import requests
 
@@ -107,9 +108,7 @@ class Worker(Process):
     def __init__(self, folder: Path, **environment: str) -> None:
         arguments = ["celery", "-A", "celery_app", "worker", "--concurrency", "1"]
         quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
-        super().__init__(
-            [*arguments, *quiet], folder / f"worker-{os.getpid()}.log", REMAP_SIGTERM="SIGQUIT", **environment
-        )
+        super().__init__([*arguments, *quiet], folder / f"worker-{uuid4()}.log", REMAP_SIGTERM="SIGQUIT", **environment)
 
     def wait_ready(self) -> Self:
         """Waits until it takes jobs."""

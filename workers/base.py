@@ -29,7 +29,7 @@ from app.infra.redis import RedisError
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-# Seconds; both well below the broker's visibility_timeout, past which a job would be given to a second worker.
+# Seconds; both well below the broker's visibility_timeout, past which a kept job would be given to a second worker.
 _SOFT_LIMIT = 30
 _HARD_LIMIT = 40
 
@@ -51,16 +51,21 @@ class DeclaredTask:
     handler: Callable[..., Any]
     soft_limit: int
     hard_limit: int
+    is_kept: bool
     takes_unit: bool
 
 
 declared: dict[str, DeclaredTask] = {}
 
 
-def task(name: str, *, soft_limit: int = _SOFT_LIMIT, hard_limit: int = _HARD_LIMIT) -> Callable[[Handler], Handler]:
+def task(
+    name: str, *, soft_limit: int = _SOFT_LIMIT, hard_limit: int = _HARD_LIMIT, is_kept: bool = True
+) -> Callable[[Handler], Handler]:
     """Declares the task that runs the job `name`; the function itself stays callable.
 
-    After `soft_limit` seconds SoftTimeLimitExceeded is raised inside it, after `hard_limit` its process is killed.
+    After `soft_limit` seconds SoftTimeLimitExceeded is raised inside it, after `hard_limit` its process is killed. What
+    is not `is_kept` is off the queue as soon as it begins: it may run for longer than the broker waits, and where its
+    process dies only a sweep finds what it had to do.
     Raises ValueError for a job that is not in jobs.JOBS, or that has a task already.
     """
 
@@ -68,16 +73,37 @@ def task(name: str, *, soft_limit: int = _SOFT_LIMIT, hard_limit: int = _HARD_LI
         if name not in JOBS or name in declared:
             raise ValueError(f"{name}: not a job, or declared twice")
         takes_unit = "unit" in inspect.signature(handler).parameters
-        declared[name] = DeclaredTask(name, handler, soft_limit, hard_limit, takes_unit)
+        declared[name] = DeclaredTask(name, handler, soft_limit, hard_limit, is_kept, takes_unit)
         return handler
 
     return declare
 
 
+def sweep_each(*sweeps: Callable[[], object]) -> None:
+    """Runs sweeps one after the other, also where one fails; raises the first failure in the end."""
+    failures: list[Exception] = []
+    for sweep in sweeps:
+        try:
+            sweep()
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:
+            log.warning("sweep_failed", sweep=sweep.__name__, exc_info=error)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 def register(celery: Celery) -> None:
     """Makes the declared tasks known to a Celery app."""
     for each in declared.values():
-        declare = celery.task(name=each.name, bind=True, soft_time_limit=each.soft_limit, time_limit=each.hard_limit)
+        declare = celery.task(
+            name=each.name,
+            bind=True,
+            soft_time_limit=each.soft_limit,
+            time_limit=each.hard_limit,
+            acks_late=each.is_kept,
+        )
         declare(_runner(each))
 
 

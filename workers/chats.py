@@ -8,6 +8,6 @@ from workers.base import task
 
 
 @task(jobs.TELL_MEMBERS)
-def tell_members(chat_id: int) -> None:
-    """Shows a large chat that has changed to its members who are online."""
-    service.tell_online(chat_id)
+def tell_members() -> None:
+    """Shows large chats that have changed to their members who have a socket."""
+    service.tell_marked()

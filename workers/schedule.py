@@ -9,6 +9,7 @@ from config import Settings
 
 _DAY = 86_400
 _HOUR = 3_600
+_MINUTE = 60
 
 
 def schedule(current: Settings) -> dict[str, dict[str, Any]]:
@@ -19,7 +20,12 @@ def schedule(current: Settings) -> dict[str, dict[str, Any]]:
     return {
         jobs.SWEEP_UNREAD: _every(current.sweep_interval, jobs.SWEEP_UNREAD),
         jobs.SWEEP_STATUS: _every(current.sweep_interval, jobs.SWEEP_STATUS),
+        jobs.SWEEP_SEARCH: _every(current.sweep_interval, jobs.SWEEP_SEARCH),
         jobs.SWEEP_PRESENCE: _every(current.sweep_interval, jobs.SWEEP_PRESENCE),
+        jobs.SWEEP_FILES: _every(_MINUTE, jobs.SWEEP_FILES),
+        jobs.SWEEP_STORAGE: _every(_HOUR, jobs.SWEEP_STORAGE),
+        jobs.SWEEP_CALLS: _every(current.call_sweep_interval, jobs.SWEEP_CALLS),
+        jobs.CLEAR_ROOMS: _every(current.sweep_interval, jobs.CLEAR_ROOMS),
         jobs.SWEEP_EXPIRED: _every(_HOUR, jobs.SWEEP_EXPIRED),
         jobs.KEEP_PARTITIONS: _every(_DAY, jobs.KEEP_PARTITIONS),
     }

@@ -6,20 +6,22 @@ import unicodedata
 from itertools import groupby
 
 _LONGEST_WORD = 64
-# Letters that Unicode does not take apart, but whoever has no such key writes like this; and what stands inside words.
+PLAIN_LETTERS = {
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "ħ": "h",
+    "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+    "ŧ": "t",
+    "þ": "th",
+}
+"""Small letters that Unicode does not take apart, and how who has no such key writes them."""
+# And what stands inside words.
 _PLAIN = str.maketrans(
-    {
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "ħ": "h",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-        "ŧ": "t",
-        "þ": "th",
-    }
+    PLAIN_LETTERS
     | dict.fromkeys("'`\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}\N{VARIATION SELECTOR-16}", "")
 )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from typing_extensions import TypedDict
 
 from app.infra import presence
 from app.infra.times import Timestamp, rfc3339
+from app.web.links import avatar_link
 
 
 class User(TypedDict):
@@ -39,6 +41,7 @@ class ProfileRow(NamedTuple):
     last_seen_at: datetime | None
     created_at: datetime
     hides_presence: bool = False
+    avatar_file_id: UUID | None = None
 
 
 def profile_columns(users: str, viewer: str) -> str:
@@ -51,7 +54,8 @@ def profile_columns(users: str, viewer: str) -> str:
     blocks_viewer = f"SELECT FROM blocks b WHERE b.user_id = {users}.id AND b.blocked_id = {viewer} OFFSET 0"
     return (
         f"{columns}, CASE WHEN {users}.id = {viewer} OR EXISTS ({knows_viewer}) THEN {users}.phone END AS phone,"
-        f" {users}.last_seen_at, {users}.created_at, EXISTS ({blocks_viewer}) AS hides_presence"
+        f" {users}.last_seen_at, {users}.created_at, EXISTS ({blocks_viewer}) AS hides_presence,"
+        f" {users}.avatar_file_id"
     )
 
 
@@ -67,7 +71,7 @@ def present_users(rows: Sequence[Sequence[Any]]) -> list[User]:
             "username": person.username,
             "bio": person.bio,
             "phone": person.phone,
-            "avatar_url": None,
+            "avatar_url": avatar_link(person.avatar_file_id),
             "status": statuses.get(person.id, "offline"),
             "last_seen_at": None if person.hides_presence else rfc3339(person.last_seen_at),
             "created_at": rfc3339(person.created_at),

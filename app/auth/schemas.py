@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -101,6 +102,7 @@ class ProfileChange(Body):
     last_name: LastName | None = Field(default_factory=lambda: None)
     username: Username | None = Field(default_factory=lambda: None)
     bio: Bio | None = Field(default_factory=lambda: None)
+    avatar_file_id: UUID | None = Field(default_factory=lambda: None)
 
 
 class SessionQuery(Page):

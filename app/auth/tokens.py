@@ -15,9 +15,9 @@ import jwt
 from flask_jwt_extended import create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
-from app.auth.keys import derived_key
 from app.auth.schemas import TokenPair
 from app.errors import InvalidRefreshToken, TokenExpired, Unauthenticated
+from app.infra.keys import derived_key
 from app.web.authentication import Caller
 from config import settings
 

@@ -1,39 +1,41 @@
-"""Which of a person's chats have changed since a revision; for catching up."""
+"""How chats that have changed are told; for catching up."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from app.chats import change_queries
-from app.chats.schemas import Chat
+from app.chats.schemas import Chat, ChatRemoved
 from app.chats.service import present_chats
-from app.infra.db import UnitOfWork
+
+
+class ChangedChat(NamedTuple):
+    """A chat of a person, its revision for that person, and how it looks: all NULL where it went from the list.
+
+    `removed_revision` is that of its going.
+    """
+
+    chat_id: int
+    revision: int
+    removed_revision: int
+    row: tuple[Any, ...]
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is in the person's list."""
+        return self.row[0] is not None
 
 
 class ChatChanges(NamedTuple):
-    """Chats as the person sees them now, ids of those that are gone from the list, and where this page ends.
-
-    `last_revision` is None where nothing follows.
-    """
+    """Chats as the person sees them now, and those that are gone from the list."""
 
     chats: list[Chat]
-    removed_ids: list[int]
-    last_revision: int | None
+    removed: list[ChatRemoved]
 
 
-def changed_chats(
-    unit: UnitOfWork, user_id: int, after: int, up_to: int, limit: int, removed_after: int
-) -> ChatChanges:
-    """A person's chats with a revision in (after, up_to], the least first, at most `limit`.
-
-    Chats that went from the list up to `removed_after` are left out.
-    """
-    found = change_queries.changed(unit, user_id, after, up_to, limit + 1, removed_after)
-    page = found[:limit]
-    present = [chat.chat_id for chat in page if chat.is_listed]
-    rows = change_queries.views(unit, user_id, present)
+def present_changes(changed: Sequence[ChangedChat]) -> ChatChanges:
+    """What clients are told of chats that changed, in their order."""
     return ChatChanges(
-        present_chats(rows),
-        [chat.chat_id for chat in page if not chat.is_listed],
-        page[-1].revision if len(found) > limit else None,
+        present_chats([chat.row for chat in changed if chat.is_listed]),
+        [{"chat_id": chat.chat_id, "revision": chat.removed_revision} for chat in changed if not chat.is_listed],
     )

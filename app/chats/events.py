@@ -9,7 +9,7 @@ from app.chats.schemas import Chat, DeliveryStatus, ReadReceipt
 from app.infra import bus, presence
 from app.infra.db import UnitOfWork
 
-# So many people are told whether or not they are online; of more, it is asked in batches who is.
+# So many people are told whether or not they have a socket; of more, it is asked in batches who has one.
 _FEW = 200
 _BATCH = 1000
 
@@ -51,11 +51,20 @@ def chat_left(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int], revision:
     def tell() -> None:
         for start in range(0, len(user_ids), _BATCH):
             batch = user_ids[start : start + _BATCH]
-            # Of many, most are away.
-            for user_id in batch if len(user_ids) <= _FEW else presence.online(batch):
+            # Of many, most are away. To tell all would push out what else waits for Redis to be back.
+            receivers = presence.connected(batch) if len(user_ids) > _FEW else batch
+            if receivers is None:
+                bus.tell_to_sync()
+                return
+            for user_id in receivers:
                 bus.send(bus.user_notifications(user_id), content)
 
     unit.after_commit(tell)
+
+
+def receivers_unknown(unit: UnitOfWork) -> None:
+    """Has all clients sync: a chat has changed, and Redis does not tell which of its many members have a socket."""
+    unit.after_commit(bus.tell_to_sync)
 
 
 def chat_removed(unit: UnitOfWork, chat_id: int, revisions: Mapping[int, int]) -> None:

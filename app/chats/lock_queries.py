@@ -18,6 +18,8 @@ _LOCK = text("""
       SELECT FROM chat_members m WHERE m.chat_id = c.id AND m.user_id = :user_id AND m.left_at IS NULL))
     FOR UPDATE OF c""")
 
+_HOLD = text("SELECT id, type, last_seq, member_count, members_revision FROM chats WHERE id = :chat_id FOR UPDATE")
+
 # A statement of its own, in a snapshot taken after the lock was had.
 _ROLE = text("SELECT role FROM chat_members WHERE chat_id = :chat_id AND user_id = :user_id AND left_at IS NULL")
 
@@ -44,7 +46,7 @@ _NOTICE = text(f"""
       RETURNING *
     ), touched AS (
       UPDATE chats SET last_seq = p.seq, last_message_id = p.id, revision = p.id
-      FROM posted p WHERE chats.id = p.chat_id RETURNING members_revision)
+      FROM posted p WHERE chats.id = :chat_id RETURNING members_revision)
     SELECT {columns("p")}, t.members_revision FROM posted p CROSS JOIN touched t""")
 
 
@@ -55,6 +57,12 @@ def lock(unit: UnitOfWork, chat_id: int, user_id: int, may_join: bool = False) -
     """
     parameters = {"chat_id": chat_id, "user_id": user_id, "may_join": may_join}
     row = unit.execute(_LOCK, parameters).one_or_none()
+    return None if row is None else tuple(row)
+
+
+def hold(unit: UnitOfWork, chat_id: int) -> tuple[Any, ...] | None:
+    """The same for whoever asks for no permission."""
+    row = unit.execute(_HOLD, {"chat_id": chat_id}).one_or_none()
     return None if row is None else tuple(row)
 
 

@@ -47,6 +47,19 @@ def lock_chat_to_join(unit: UnitOfWork, chat_id: int, user_id: int) -> tuple[Loc
     return LockedChat._make((*row, found.role or "member")), found.role is not None
 
 
+def hold_chat(unit: UnitOfWork, chat_id: int) -> LockedChat | None:
+    """Locks a chat for a job, which acts for nobody; None where there is none."""
+    row = lock_queries.hold(unit, chat_id)
+    return None if row is None else LockedChat._make((*row, ""))
+
+
+def lock_chat_for_service(unit: UnitOfWork, chat_id: int) -> LockedChat:
+    """Locks a chat that exists for what the service itself has to say there, whoever is in it."""
+    chat = hold_chat(unit, chat_id)
+    assert chat is not None
+    return chat
+
+
 def next_revision(unit: UnitOfWork, chat: LockedChat, members_changed: bool = False, after: int = 0) -> int:
     """Stamps a locked chat with a new revision, past `after`, for the rows of the change to carry too.
 

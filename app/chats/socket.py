@@ -25,7 +25,11 @@ def typing_frame(context: FrameContext, data: TypingFrame) -> None:
 
 FRAMES = {
     "read_receipt": FrameSpec(
-        ReadReceiptFrame, ReadState, read_receipt, "Mark everything up to a message as read, as POST read does."
+        ReadReceiptFrame,
+        ReadState,
+        read_receipt,
+        "Mark everything up to a message as read, as POST read does.",
+        action="receipts",
     ),
     "typing": FrameSpec(
         TypingFrame, None, typing_frame, "Tell that you type, or no more; expires after 10 s.", action="typing"

@@ -1,7 +1,7 @@
-"""Who types where: in Redis only, expiring by itself, never in channels.
+"""Who types where: told and stored nowhere, never in channels.
 
-`chat:{id}:typing` is a sorted set of people scored by when their mark ends (Unix milliseconds). The process that took
-the mark also tells the chat when it ran out; should the process die, clients let the mark end by themselves.
+The process that took a mark also tells the chat when it ran out; should the process die, clients let the mark end by
+themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from app.chats import events, service
 from app.chats.queries.blocks import takes_no_typing
 from app.errors import Forbidden
 from app.infra.db import UnitOfWork
-from app.infra.redis_writer import writer
 from config import settings
 
 
@@ -60,13 +59,10 @@ def set_typing(unit: UnitOfWork, chat_id: int, user_id: int, is_typing: bool, co
     if member.chat_type == "channel":
         raise Forbidden("Nobody is shown as typing in a channel.")
     if member.chat_type == "direct" and takes_no_typing(unit, chat_id, user_id):
-        return  # Whoever is blocked is not told so here, and the other side hears nothing.
+        return  # Whoever is blocked is not told so here. Neither side hears anything of the other.
     if not is_typing:
         stop(chat_id, user_id, member.members_revision, connection_id)
         return
-    end = int((time.time() + settings().typing_expiry) * 1000)
-    writer().submit("ZADD", f"chat:{chat_id}:typing", end, user_id)
-    writer().submit("PEXPIRE", f"chat:{chat_id}:typing", settings().typing_expiry * 1000)
     events.typing(chat_id, member.members_revision, user_id, True, connection_id)
     _marks.hold(chat_id, user_id, member.members_revision)
 
@@ -74,7 +70,6 @@ def set_typing(unit: UnitOfWork, chat_id: int, user_id: int, is_typing: bool, co
 def stop(chat_id: int, user_id: int, members_revision: int, connection_id: str | None = None) -> None:
     """Ends a mark and tells the chat."""
     _marks.drop(chat_id, user_id)
-    writer().submit("ZREM", f"chat:{chat_id}:typing", user_id)
     events.typing(chat_id, members_revision, user_id, False, connection_id)
 
 

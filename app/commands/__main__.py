@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from app.commands import create_user, demo, doctor
+from app.commands import create_user, demo, doctor, reindex
 from app.errors import AppError, Unavailable
 from config import settings
 
-_COMMANDS = (create_user, demo, doctor)
+_COMMANDS = (create_user, demo, doctor, reindex)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,6 +56,8 @@ def _given(value: str | None, name: str, ask: bool) -> str:
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise ValidationFailed(errors=[{"field": "password", "message": "is needed: --password-stdin, or a terminal"}])
     password = getpass("Password: ")
     if getpass("Once more: ") != password:
         raise ValidationFailed(errors=[{"field": "password", "message": "the two are not the same"}])

@@ -18,6 +18,7 @@ from app.commands.checks.finding import Finding, Level, broken, good
 from app.errors import Unavailable
 from app.infra.db import unit_of_work
 from app.messages import status_jobs, unread, unread_jobs
+from app.search import index_jobs
 from config import Settings, settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def run(chosen: argparse.Namespace) -> int:
     console.print(Text(_summary(current), style="dim"))
     if chosen.retry_set_aside:
         with contextlib.suppress(Unavailable):
-            tried = unread_jobs.marked.retry_set_aside() + status_jobs.marked.retry_set_aside()
+            tried = sum(
+                marked.retry_set_aside() for marked in (unread_jobs.marked, status_jobs.marked, index_jobs.marked)
+            )
             console.print(f"Tried {tried} chats again that were set aside.")
     worst = Level.GOOD
     for finding in _findings(current, chosen.recount):

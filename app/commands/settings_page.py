@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from config.py: `python -m app.commands.settings_page > docs/configuration.md`."""
+"""Writes docs/configuration.md: `python -m app.commands.settings_page > docs/configuration.md`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
-from config import Seconds, Settings
+from config.fields import Fields
+from config.kinds import Seconds
 
 _HEAD = """# Configuration
 
@@ -21,7 +22,7 @@ Every setting has a default. Settings are environment variables, or lines of a f
 A bad setting stops the start with a sentence that says which one and why.
 
 Durations are written `45s`, `1m`, `24h`, `30d` or as plain seconds; sizes `64KB`, `100MB` (powers of ten) or `64KiB`
-(powers of two); lists with commas. This page is made from `config.py` by
+(powers of two); lists with commas. This page is made from `config/fields.py` by
 `python -m app.commands.settings_page > docs/configuration.md`.
 """
 _GROUP = re.compile(r"^\s+# --- (.+) ---$")
@@ -36,7 +37,7 @@ def page() -> str:
     """The page's text."""
     lines = [_HEAD.rstrip()]
     for name in _groups_and_fields():
-        field = Settings.model_fields.get(name)
+        field = Fields.model_fields.get(name)
         if field is None:
             title = name[0].upper() + name[1:]
             lines += ["", f"## {title}", "", "| setting | default | value | meaning |", "|---|---|---|---|"]
@@ -46,8 +47,8 @@ def page() -> str:
 
 
 def _groups_and_fields() -> Iterator[str]:
-    """The titles of groups and the names of fields, as they stand in config.py."""
-    for line in inspect.getsource(Settings).splitlines():
+    """The titles of groups and the names of fields, as they stand in config/fields.py."""
+    for line in inspect.getsource(Fields).splitlines():
         if found := _GROUP.match(line) or _FIELD.match(line):
             yield found[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from app.contacts import service
-from app.contacts.schemas import ContactQuery, User
+from app.contacts.schemas import BlockQuery, ContactQuery, User
 from app.errors import NotFound, ValidationFailed
 from app.infra.db import UnitOfWork
 from app.web.authentication import Caller
@@ -38,6 +38,13 @@ def add_contact(user_id: int, caller: Caller, unit: UnitOfWork) -> Answer:
 def remove_contact(user_id: int, caller: Caller, unit: UnitOfWork) -> None:
     """Remove a person from your contacts, if there."""
     service.remove_contact(unit, caller.user_id, user_id)
+
+
+@blueprint.get("/blocks")
+@operation(answers=ItemPage[User])
+def list_blocked(query: BlockQuery, caller: Caller, unit: UnitOfWork) -> ItemPage[User]:
+    """List whom you have blocked, by name."""
+    return service.list_blocked(unit, caller.user_id, query)
 
 
 @blueprint.post("/users/<int:user_id>/block")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
+import psycopg2
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import Counter
@@ -21,6 +22,7 @@ from app.errors import Unavailable
 from app.infra import redis as redis_connections
 from app.infra import set_aside
 from app.infra.db import reading, unit_of_work
+from config import settings
 
 log = structlog.get_logger(__name__)
 
@@ -100,20 +102,21 @@ class Attempts:
 
     def _alone(self, chat_id: int) -> bool:
         self._begin((chat_id,))
+        begun = time.monotonic()
         try:
             self._work((chat_id,))
         except SoftTimeLimitExceeded:
             self._postpone(chat_id)
             raise
         except Exception as error:
-            return self._blame(chat_id, error)
+            return self._blame(chat_id, error, time.monotonic() - begun)
         self._done((chat_id,))
         return True
 
-    def _blame(self, chat_id: int, error: Exception) -> bool:
-        """Notes the failure; tells whether the chat is set aside, which makes it done with."""
+    def _blame(self, chat_id: int, error: Exception, seconds: float) -> bool:
+        """Notes the failure after so many seconds; tells whether the chat is set aside, which makes it done with."""
         subject = str(chat_id)
-        if isinstance(error, Unavailable) and not _timed_out(error):
+        if isinstance(error, Unavailable) and not _took_too_long(error, seconds):
             self._postpone(chat_id)
             return False
         with unit_of_work() as unit:
@@ -143,10 +146,18 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0][:500]
 
 
-def _timed_out(error: Unavailable) -> bool:
-    """Whether a statement took too long, which an input may be to blame for; a database that is away never is."""
+def _took_too_long(error: Unavailable, seconds: float) -> bool:
+    """Whether a statement took too long, or what lay between two of them, which an input may be to blame for.
+
+    A database that is away never is. A transaction that was idle for too long is ended without a word of why: the
+    connection is lost, and that after so long a time.
+    """
     cause = error.__cause__
-    return isinstance(getattr(cause, "orig", cause), QueryCanceled)
+    driver = getattr(cause, "orig", cause)
+    if isinstance(driver, QueryCanceled):
+        return True
+    is_lost = isinstance(driver, psycopg2.OperationalError | psycopg2.InterfaceError) and driver.pgcode is None
+    return is_lost and seconds >= settings().db_idle_in_transaction_timeout
 
 
 def _subjects(chat_ids: Collection[int]) -> list[str]:

@@ -13,7 +13,7 @@ import orjson
 from typing_extensions import TypedDict
 
 from app.infra.db import UnitOfWork
-from app.infra.redis_writer import writer
+from app.infra.redis_writer import RESYNC_CHANNEL, writer
 
 
 class Header(TypedDict):
@@ -31,8 +31,14 @@ class Header(TypedDict):
     """The socket that caused the event and has its answer already."""
     except_users: NotRequired[list[int]]
     """Members whom the event is not for: they have deleted the message for themselves."""
+    only_session: NotRequired[str]
+    """The one device of a user that the event is for."""
+    except_session: NotRequired[str]
+    """The one device of a user that the event is not for."""
     control: NotRequired[str]
-    """An order to the hub itself (`session_revoked`, `chat_joined`, `chat_left`) instead of an event."""
+    """An order to the hub itself (`session_revoked`, `chat_joined`, `chat_left`, and `call_signals`: a device of a call
+    is to be told what the other one said) instead of an event; with `unread` the
+    frame is a JSON list of [user_id, unread_count, revision], of which each of these people gets their own event."""
     subject: NotRequired[str | int]
     """What the order is about: a session, a chat."""
 
@@ -96,3 +102,8 @@ def user_notifications(user_id: int) -> str:
 def user_status(user_id: int) -> str:
     """The channel of other people's presence that this user may see."""
     return f"user:{user_id}:status"
+
+
+def tell_to_sync() -> None:
+    """Has all clients sync, as soon as Redis is there: for what concerns many when it is not known which of them."""
+    writer().submit("PUBLISH", RESYNC_CHANNEL, b"receivers unknown")

@@ -1,24 +1,23 @@
-"""PostgreSQL: one pool a process, one unit of work a request, prepared statements for what is hot.
-
-Works the same under gevent (the wait callback lets other greenlets run during a query) and in plain threads.
-"""
+"""PostgreSQL: one pool a process, one unit of work a request, prepared statements for what is hot."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 import sqlalchemy
 from psycopg2 import errors as pg_errors
 from psycopg2 import extensions
-from sqlalchemy import event, exc
-from sqlalchemy.engine import Connection, CursorResult, Engine, make_url
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.pool import PoolProxiedConnection
 
-from app.errors import Unavailable
-from config import Settings, settings
+from app.errors import AppError, Unavailable
+from app.infra.connections import make_engine
+from config import settings
 
 _RETRYABLE = (pg_errors.SerializationFailure, pg_errors.DeadlockDetected, pg_errors.LockNotAvailable)
 
@@ -37,7 +36,15 @@ class UnitOfWork:
         self, statement: sqlalchemy.Executable, parameters: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
         """Executes a SQLAlchemy statement with named parameters."""
+        _ask_proviso(self.connection)
         return self.connection.execute(statement, parameters)
+
+    def relax_durability(self) -> None:
+        """Lets this transaction commit without waiting for the disk: for what can be redone, together with its mark.
+
+        The log of the database is in order, so after a crash there is no mark without what it vouches for.
+        """
+        self.connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Holds an effect (an event, a job) back until the transaction has committed; drops it otherwise."""
@@ -50,45 +57,100 @@ class UnitOfWork:
             effect()
 
 
+class Proviso(NamedTuple):
+    """What must hold for a reading to go on: asked in the round trip of its first statement instead of one of its own.
+
+    `condition` is SQL about `{0}, {1}, ...`, which are `parameters` of `types`; `name` is that of the condition. `ask`
+    asks by itself, and raises what callers are told where it does not hold.
+    """
+
+    name: str
+    condition: str
+    types: Sequence[str]
+    parameters: Sequence[object]
+    ask: Callable[[Connection], None]
+
+
+# Where the pool keeps, by connection, the names of what is prepared on it, and the proviso of the reading that has it.
+_PREPARED, _PROVISO = "prepared", "proviso"
+
+
 class Prepared:
     """A statement that each connection plans once (server-side PREPARE) and then only executes.
 
     `types` are PostgreSQL's types of `$1, $2, ...`; parameters are given by position. Rows come back as tuples.
+    `setting`, such as `enable_bitmapscan = off`, holds while it is executed, and so while it is planned.
+    `after` is executed right before it, in the same round trip and transaction; its parameters are given first, and of
+    its rows nothing is seen.
     """
 
-    def __init__(self, name: str, types: Sequence[str], sql: str) -> None:
+    def __init__(
+        self, name: str, types: Sequence[str], sql: str, setting: str = "", after: Prepared | None = None
+    ) -> None:
         self.name = name
+        self._types, self._sql, self._setting, self._after = types, sql, setting, after
+        self._provided: dict[str, Prepared] = {}
         declared, given = ", ".join(types), ", ".join(f"%s::{kind}" for kind in types)
         self._prepare = f"PREPARE {name} ({declared}) AS {sql}" if types else f"PREPARE {name} AS {sql}"
-        self.execute_sql = f"EXECUTE {name} ({given})" if types else f"EXECUTE {name}"
+        execute = f"EXECUTE {name} ({given})" if types else f"EXECUTE {name}"
+        # Statements in one message are one transaction, and one round trip; each sees what was committed before it.
+        parts = [] if after is None else [after.execute_sql]
+        parts += [f"SET LOCAL {setting}"] if setting else []
+        self.execute_sql: str = "; ".join([*parts, execute])
 
     def prepare(self, cursor: extensions.cursor, known: set[str]) -> None:
         """Prepares the statement on this connection unless `known` (the connection's own set) has it."""
+        if self._after is not None:
+            self._after.prepare(cursor, known)
         if self.name not in known:
             cursor.execute(self._prepare)
             known.add(self.name)
 
     def rows(self, connection: Connection, *parameters: object) -> list[tuple[Any, ...]]:
         """All rows of one execution."""
-        with raw_cursor(connection) as (cursor, known):
-            self.prepare(cursor, known)
-            cursor.execute(self.execute_sql, parameters)
-            return cursor.fetchall()
+        raw = connection.connection
+        proviso: Proviso | None = raw.info.pop(_PROVISO, None)
+        if proviso is None:
+            return _fetch(self, raw, parameters)
+        found = _fetch(self.where(proviso), raw, (*parameters, *proviso.parameters))
+        if not found:
+            # Nothing is there, or the proviso does not hold.
+            proviso.ask(connection)
+        return found
 
     def row(self, connection: Connection, *parameters: object) -> tuple[Any, ...] | None:
         """The first row, or None."""
         found = self.rows(connection, *parameters)
         return found[0] if found else None
 
+    def where(self, proviso: Proviso) -> Prepared:
+        """The same statement, without rows where the proviso does not hold: PostgreSQL looks at that once, first."""
+        found = self._provided.get(proviso.name)
+        if found is None:
+            places = [f"${len(self._types) + number}" for number, _ in enumerate(proviso.types, start=1)]
+            sql = f"SELECT * FROM ({self._sql}) found WHERE {proviso.condition.format(*places)}"
+            found = Prepared(
+                f"{self.name}_{proviso.name}", (*self._types, *proviso.types), sql, self._setting, self._after
+            )
+            self._provided[proviso.name] = found
+        return found
+
+
+def _fetch(statement: Prepared, raw: PoolProxiedConnection, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    with raw.driver_connection.cursor() as cursor:  # type: ignore[union-attr]
+        statement.prepare(cursor, raw.info.setdefault(_PREPARED, set()))
+        cursor.execute(statement.execute_sql, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
 
 @contextmanager
 def raw_cursor(connection: Connection) -> Iterator[tuple[extensions.cursor, set[str]]]:
     """The driver's cursor below a SQLAlchemy connection, and the names of what is prepared on it."""
     raw = connection.connection
-    known: set[str] = raw.info.setdefault("prepared", set())
     driver: extensions.connection = raw.driver_connection  # type: ignore[assignment]
     with driver.cursor() as cursor:
-        yield cursor, known
+        yield cursor, raw.info.setdefault(_PREPARED, set())
 
 
 @contextmanager
@@ -104,13 +166,35 @@ def unit_of_work() -> Iterator[UnitOfWork]:
 
 
 @contextmanager
-def reading() -> Iterator[UnitOfWork]:
-    """For requests that only read: each statement is its own transaction, which saves two round trips."""
+def reading(proviso: Proviso | None = None) -> Iterator[UnitOfWork]:
+    """For requests that only read: each statement is its own transaction, which saves two round trips.
+
+    Where a proviso does not hold, its error is raised in place of what the block answers or refuses.
+    """
     with translated_errors(), engine().connect() as connection:
         # SQLAlchemy's own AUTOCOMMIT sends a SET each time a connection goes back, which would cost one of the two.
-        driver: extensions.connection = connection.connection.driver_connection  # type: ignore[assignment]
+        raw = connection.connection
+        driver: extensions.connection = raw.driver_connection  # type: ignore[assignment]
         driver.autocommit = True
-        yield UnitOfWork(connection)
+        if proviso is None:
+            yield UnitOfWork(connection)
+            return
+        raw.info[_PROVISO] = proviso
+        try:
+            yield UnitOfWork(connection)
+            _ask_proviso(connection)
+        except AppError:
+            _ask_proviso(connection)
+            raise
+        finally:
+            raw.info.pop(_PROVISO, None)
+
+
+def _ask_proviso(connection: Connection) -> None:
+    """Asks the proviso of this reading by itself, unless a statement has."""
+    proviso: Proviso | None = connection.connection.info.pop(_PROVISO, None)
+    if proviso is not None:
+        proviso.ask(connection)
 
 
 @contextmanager
@@ -132,86 +216,3 @@ def translated_errors() -> Iterator[None]:
 def engine() -> Engine:
     """The engine and pool of this process; made at first use, so after a fork."""
     return make_engine(settings())
-
-
-def make_engine(current: Settings) -> Engine:
-    """An engine whose sessions have time-outs for statements, locks and idle transactions."""
-    made = sqlalchemy.create_engine(
-        current.database,
-        creator=lambda: connect(current),
-        pool_size=current.db_pool_size,
-        max_overflow=current.db_pool_overflow,
-        pool_timeout=current.db_pool_timeout,
-        pool_use_lifo=True,
-        pool_recycle=1800,
-        # Errors are logged; what people wrote is not.
-        hide_parameters=True,
-    )
-    event.listen(made, "checkout", _begin_transactions)
-    return made
-
-
-def _begin_transactions(driver: extensions.connection, *_: object) -> None:
-    """A connection comes out of the pool with transactions, however it was used before."""
-    driver.autocommit = False
-
-
-def connect(current: Settings) -> extensions.connection:
-    """A new connection of the driver, with the time-outs of the settings; raises psycopg2.OperationalError."""
-    url = make_url(current.database)
-    timeouts = {
-        "statement_timeout": current.db_statement_timeout,
-        "lock_timeout": current.db_lock_timeout,
-        "idle_in_transaction_session_timeout": current.db_idle_in_transaction_timeout,
-    }
-    options = " ".join(f"-c {name}={seconds * 1000}" for name, seconds in timeouts.items())
-    # Prepared statements are planned once: planning costs more than running them, and with arrays as parameters
-    # PostgreSQL would never stop planning anew (1,450 against 490 µs of its time for a send). A plan made while a table
-    # (or the next part of messages) is empty must be good when it is full, so none of them reads whole tables.
-    options += " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
-    arguments = url.translate_connect_args(username="user", database="dbname") | dict(url.query)
-    with _connect_deadline(current.db_connect_timeout):
-        connection: extensions.connection = psycopg2.connect(
-            **arguments,
-            connect_timeout=current.db_connect_timeout,
-            options=f"{options} -c timezone=UTC",
-            application_name="paperplane",
-        )
-    return connection
-
-
-@contextmanager
-def _connect_deadline(seconds: int) -> Iterator[None]:
-    """Bounds a connect under gevent, where the driver ignores connect_timeout."""
-    if extensions.get_wait_callback() is None:
-        yield
-        return
-    import gevent
-
-    with gevent.Timeout(seconds, psycopg2.OperationalError("connect timed out")):
-        yield
-
-
-def install_gevent_wait() -> None:
-    """Lets other greenlets run while the driver waits for PostgreSQL; once per process, after monkey-patching."""
-    from gevent.socket import wait_read, wait_write
-
-    # PostgreSQL ends a statement that takes too long; where it cannot even do that (hung, or its host is lost) we do.
-    longest = settings().db_statement_timeout + settings().db_lock_timeout
-
-    def silent() -> psycopg2.OperationalError:
-        return psycopg2.OperationalError(f"PostgreSQL did not answer within {longest} s")
-
-    def wait(connection: extensions.connection) -> None:
-        while True:
-            state = connection.poll()
-            if state == extensions.POLL_OK:
-                return
-            if state == extensions.POLL_READ:
-                wait_read(connection.fileno(), timeout=longest, timeout_exc=silent())
-            elif state == extensions.POLL_WRITE:
-                wait_write(connection.fileno(), timeout=longest, timeout_exc=silent())
-            else:
-                raise psycopg2.OperationalError(f"unexpected poll state {state}")
-
-    extensions.set_wait_callback(wait)

@@ -28,8 +28,21 @@ FANOUT_UNREAD = "messages.fan_out_unread"
 SWEEP_UNREAD = "messages.sweep_unread"
 UPDATE_STATUS = "messages.update_status"
 SWEEP_STATUS = "messages.sweep_status"
+INDEX_MESSAGES = "search.index_messages"
+SWEEP_SEARCH = "search.sweep"
 TELL_MEMBERS = "chats.tell_members"
+FORGET_FILE = "messages.forget_file"
+TELL_OF_FILE = "messages.tell_of_file"
+PROCESS_FILE = "files.process"
+RELEASE_FILE = "files.release"
+RELEASE_HISTORY = "files.release_history"
+REMOVE_OBJECTS = "files.remove_objects"
+SWEEP_FILES = "files.sweep"
+SWEEP_STORAGE = "files.sweep_storage"
 SWEEP_PRESENCE = "presence.sweep"
+SWEEP_CALLS = "calls.sweep"
+END_BARRED = "calls.end_barred"
+CLEAR_ROOMS = "calls.clear_rooms"
 KEEP_PARTITIONS = "maintenance.keep_partitions"
 SWEEP_EXPIRED = "maintenance.sweep_expired"
 
@@ -40,17 +53,39 @@ JOBS: dict[str, str] = {
     UPDATE_STATUS: "messaging",
     SWEEP_STATUS: "messaging",
     TELL_MEMBERS: "messaging",
+    FORGET_FILE: "messaging",
+    TELL_OF_FILE: "messaging",
+    PROCESS_FILE: "media",
+    RELEASE_FILE: "maintenance",
+    RELEASE_HISTORY: "maintenance",
+    REMOVE_OBJECTS: "maintenance",
+    SWEEP_FILES: "maintenance",
+    SWEEP_STORAGE: "maintenance",
     SWEEP_PRESENCE: "messaging",
+    INDEX_MESSAGES: "search",
+    SWEEP_SEARCH: "search",
+    SWEEP_CALLS: "calls",
+    END_BARRED: "calls",
+    # LiveKit may keep it waiting, and nobody else may be.
+    CLEAR_ROOMS: "maintenance",
     KEEP_PARTITIONS: "maintenance",
     SWEEP_EXPIRED: "maintenance",
 }
 
-# The sets in Redis of chats whose unread counts, or whose messages' statuses, are behind.
+# The sets in Redis of chats whose unread counts, whose messages' statuses, or which in the index of search are behind,
+# and of large ones that are to be shown anew to their members.
 DIRTY_CHATS = "fanout:dirty"
 DIRTY_RECEIPTS = "receipts:dirty"
+DIRTY_SEARCH = "search:dirty"
+DIRTY_TOLD = "telling:dirty"
 
 # Marks made within a moment become one job, which takes what the set holds.
-_JOB_OF_MARKS: dict[str, str] = {DIRTY_CHATS: FANOUT_UNREAD, DIRTY_RECEIPTS: UPDATE_STATUS}
+_JOB_OF_MARKS: dict[str, str] = {
+    DIRTY_CHATS: FANOUT_UNREAD,
+    DIRTY_RECEIPTS: UPDATE_STATUS,
+    DIRTY_SEARCH: INDEX_MESSAGES,
+    DIRTY_TOLD: TELL_MEMBERS,
+}
 
 _LARGEST_BACKLOG = 10_000
 _PAUSE_AFTER_FAILURE = 1.0
@@ -93,6 +128,8 @@ class _Sender:
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque(maxlen=_LARGEST_BACKLOG)
         self._dirty: dict[str, set[int]] = {}
+        # When the next job of each kind of marks may be sent, in monotonic seconds.
+        self._next: dict[str, float] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -104,7 +141,7 @@ class _Sender:
 
     def mark_dirty(self, marks: str, chat_ids: Collection[int]) -> None:
         with self._lock:
-            first = not self._dirty
+            first = marks not in self._dirty
             dirty = self._dirty.setdefault(marks, set())
             # Past the bound the sweep finds the chat.
             if len(dirty) < _LARGEST_BACKLOG:
@@ -122,31 +159,35 @@ class _Sender:
                     self._thread.start()
 
     def _run(self) -> None:
-        next_marks = 0.0
         while True:
-            # The pause between such jobs is what coalesces: chats marked meanwhile go as one job.
-            self._wake.wait(max(0.0, next_marks - time.monotonic()) if self._dirty else None)
+            # The pause between jobs of one kind is what coalesces: chats marked meanwhile go as one job.
+            self._wake.wait(self._pause())
             self._wake.clear()
             while self._waiting:
                 self._attempt(self._waiting.popleft())
-            if self._dirty and time.monotonic() >= next_marks:
-                pause = (
-                    settings().fanout_interval_ms / 1000 if self._attempt(self._send_dirty) else _PAUSE_AFTER_FAILURE
-                )
-                next_marks = time.monotonic() + pause
+            for marks in self._due():
+                is_sent = self._attempt(lambda marks=marks: self._send_dirty(marks))  # type: ignore[misc]
+                self._next[marks] = time.monotonic() + (_interval(marks) if is_sent else _PAUSE_AFTER_FAILURE)
 
-    def _send_dirty(self) -> None:
+    def _pause(self) -> float | None:
+        """Seconds until marks that wait may become a job; None where there are none."""
         with self._lock:
-            dirty, self._dirty = self._dirty, {}
+            times = [self._next.get(marks, 0.0) for marks in self._dirty]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _due(self) -> list[str]:
+        with self._lock:
+            return [marks for marks in self._dirty if self._next.get(marks, 0.0) <= time.monotonic()]
+
+    def _send_dirty(self, marks: str) -> None:
+        with self._lock:
+            chat_ids = self._dirty.pop(marks)
         try:
-            for marks, chat_ids in list(dirty.items()):
-                redis_connections.client().sadd(marks, *chat_ids)
-                self._send(_JOB_OF_MARKS[marks], {}, {})
-                del dirty[marks]
+            redis_connections.client().sadd(marks, *chat_ids)
+            self._send(_JOB_OF_MARKS[marks], {}, {})
         except Exception:
             # Marking twice is harmless; keeping them heals sooner than the sweep would.
-            for marks, chat_ids in dirty.items():
-                self.mark_dirty(marks, chat_ids)
+            self.mark_dirty(marks, chat_ids)
             raise
 
     def _send(self, name: str, arguments: dict[str, Any], headers: dict[str, Any]) -> None:
@@ -159,6 +200,12 @@ class _Sender:
             log.warning("job_not_enqueued", error=type(error).__name__)
             return False
         return True
+
+
+def _interval(marks: str) -> float:
+    """Seconds between two jobs of such marks."""
+    current = settings()
+    return (current.search_interval_ms if marks == DIRTY_SEARCH else current.fanout_interval_ms) / 1000
 
 
 @lru_cache(maxsize=1)
@@ -183,3 +230,13 @@ def mark_for_fanout(chat_id: int) -> None:
 def mark_for_receipts(chat_id: int) -> None:
     """Asks for the statuses and receipts of a chat where a mark has moved, in the same way."""
     _sender().mark_dirty(DIRTY_RECEIPTS, (chat_id,))
+
+
+def mark_for_search(chat_id: int) -> None:
+    """Asks to index what has changed and committed in a chat, in the same way but less often."""
+    _sender().mark_dirty(DIRTY_SEARCH, (chat_id,))
+
+
+def mark_for_telling(chat_id: int) -> None:
+    """Asks to show a large chat that has changed and committed to its members, in the same way."""
+    _sender().mark_dirty(DIRTY_TOLD, (chat_id,))

@@ -1,137 +1,265 @@
-"""Who is online: a lease for each connection in Redis, so that a crash leaves nothing behind.
+"""Who is there: a lease for each connection in Redis, so that a crash leaves nothing behind.
 
-`session:{user_id}` is a hash of connection → `expiry status` and the status that the person shows in all;
-`online:users` is a sorted set of people scored by their latest lease's expiry. Times are Unix milliseconds.
-When Redis is away everybody counts as offline.
+`session:{user_id}` is a hash of lease → `expiry status` and the status that the person shows in all; a lease is named
+`SESSION:CONNECTION`, after the device that is signed in and its socket.
+`online:users` is a sorted set of people who have a socket, whatever they show, scored by their latest lease's expiry.
+`presence:untold` is a sorted set of people whose change nobody has told yet, scored by when it was.
+Times are by the clock of Redis, so that hosts need not agree: expiries in Unix milliseconds, changes in microseconds.
+When Redis is away everybody is shown as offline, and who has a socket is not known (None). Nor is it for a while where
+Redis was emptied and not all hubs have put their leases back, see hub_notes.py.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
-from functools import lru_cache
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple, cast
 
-from redis.commands.core import Script
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError
 
+from app.infra import hub_notes
+from app.infra.lease_scripts import LEASE, TOLD
 from app.infra.redis import Breaker, client
+from app.infra.redis_batches import RedisAway, RedisBatches
+from config import settings
 
 Status = Literal["online", "away", "offline"]
 
-_ONLINE = "online:users"
-_SWEEP_BATCH = 500
+_CONNECTED = "online:users"
+_UNTOLD = "presence:untold"
+_BATCH = 1000
+SWEEP_BATCH = 500
+"""How many people a sweep is given at a time."""
+# Seconds in which whoever made a change is expected to tell it.
+_TELLING_SECONDS = 10
 
-# Renews, changes or ends one connection's lease (or, without a connection, only drops expired ones) and answers the
-# status shown before and after, so that exactly one caller sees each change.
-_LEASE = """
-local hash, online, user = KEYS[1], KEYS[2], ARGV[1]
-local connection, now, expiry, status = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local before = redis.call('HGET', hash, 'shown') or 'offline'
-if connection ~= '' then
-  if status == '' then redis.call('HDEL', hash, connection)
-  else
-    if status == 'keep' then
-      local held = redis.call('HGET', hash, connection)
-      status = held and string.match(held, ' (%a+)$') or 'online'
-    end
-    redis.call('HSET', hash, connection, expiry .. ' ' .. status)
-  end
-end
-local after, latest = 'offline', 0
-local fields = redis.call('HGETALL', hash)
-for i = 1, #fields, 2 do
-  if fields[i] ~= 'shown' then
-    local until_ms, held = string.match(fields[i + 1], '^(%d+) (%a+)$')
-    until_ms = tonumber(until_ms)
-    if until_ms <= now then redis.call('HDEL', hash, fields[i])
-    elseif held ~= 'offline' then
-      if until_ms > latest then latest = until_ms end
-      if held == 'online' or after == 'offline' then after = held end
-    end
-  end
-end
-if after == 'offline' then redis.call('ZREM', online, user) else redis.call('ZADD', online, latest, user) end
-redis.call('HSET', hash, 'shown', after)
-redis.call('PEXPIRE', hash, 600000)
-return {before, after}
-"""
+_LEASE_SHA = hashlib.sha1(LEASE.encode(), usedforsecurity=False).hexdigest()
 
 
 class Change(NamedTuple):
-    """What a person showed before and after."""
+    """What a person showed before and after; where that differs, the change is untold until `told` gets its mark."""
 
     before: Status
     after: Status
+    mark: str = ""
 
 
-_UNCHANGED = Change("offline", "offline")
+class Untold(NamedTuple):
+    """A person of whose change nobody was told, the mark of that, and how long ago it was."""
+
+    user_id: int
+    mark: str
+    seconds_ago: float
+
+
+UNKNOWN = Change("offline", "offline")
+"""What comes of a lease that Redis did not take."""
+
 _breaker = Breaker()
+_batches = RedisBatches()
 
 
-@lru_cache(maxsize=1)
-def _lease() -> Script:
-    return client().register_script(_LEASE)
+def lease_seconds() -> int:
+    """How long a lease outlives its last renewal: a heartbeat, and most of another for what may be late.
+
+    A renewal that Redis did not take is made up for as soon as it answers, see lease_keeper.py. Who is gone with the
+    process is told to be within a minute: this, the pause between two sweeps, and as long in the queue.
+    """
+    heartbeat = settings().ws_heartbeat
+    return 2 * heartbeat - heartbeat // 5
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
+def _ask_script(*arguments: str | int) -> tuple[bytes, bytes, bytes]:
+    try:
+        answer: tuple[bytes, bytes, bytes] = _batches.ask("EVALSHA", _LEASE_SHA, *arguments)
+    except NoScriptError:
+        answer = _batches.ask("EVAL", LEASE, *arguments)
+    return answer
 
 
-def _run(user_id: int, connection_id: str, lease_seconds: int, status: str) -> Change:
-    now = _now()
-    arguments = (user_id, connection_id, now, now + lease_seconds * 1000, status)
-    before, after = _lease()(keys=(f"session:{user_id}", _ONLINE), args=arguments)
-    return Change(before.decode(), after.decode())
+class Lease(NamedTuple):
+    """A connection of a person, and the status that it shows."""
+
+    user_id: int
+    connection_id: str
+    status: str
 
 
-def renew(user_id: int, connection_id: str, lease_seconds: int, status: Status | None = None) -> Change:
-    """Keeps a connection's lease for `lease_seconds`, with a new status or the one that it has."""
-    return _breaker.call(lambda: _run(user_id, connection_id, lease_seconds, status or "keep"), _UNCHANGED)
+def _arguments(lease: Lease, seconds: int) -> tuple[str | int, ...]:
+    """What the script is given: how many keys, the keys, and the rest."""
+    keys = (f"session:{lease.user_id}", _CONNECTED, _UNTOLD)
+    return (len(keys), *keys, lease.user_id, lease.connection_id, seconds * 1000, lease.status)
+
+
+def _run(user_id: int, connection_id: str, seconds: int, status: str) -> Change:
+    try:
+        before, after, mark = _ask_script(*_arguments(Lease(user_id, connection_id, status), seconds))
+    except RedisAway:
+        return UNKNOWN
+    return Change(cast(Status, before.decode()), cast(Status, after.decode()), mark.decode())
+
+
+def renew(user_id: int, connection_id: str, seconds: int, status: Status) -> Change:
+    """Keeps a connection's lease for so many seconds, with what it shows."""
+    return _run(user_id, connection_id, seconds, status)
+
+
+def put_back(leases: Sequence[Lease], seconds: int) -> bool:
+    """Renews many leases, which Redis may have lost; whether it took all.
+
+    Changes stay noted as untold: nobody was told that these people went, but some may have looked.
+    """
+    return _breaker.call(lambda: _put_back(leases, seconds), False)
+
+
+def _put_back(leases: Sequence[Lease], seconds: int) -> bool:
+    for start in range(0, len(leases), _BATCH):
+        with client().pipeline(transaction=False) as pipeline:
+            pipeline.script_load(LEASE)
+            for lease in leases[start : start + _BATCH]:
+                pipeline.execute_command("EVALSHA", _LEASE_SHA, *_arguments(lease, seconds))
+            pipeline.execute()
+    return True
 
 
 def end(user_id: int, connection_id: str) -> Change:
     """Ends a connection's lease."""
-    return _breaker.call(lambda: _run(user_id, connection_id, 0, ""), _UNCHANGED)
+    return _run(user_id, connection_id, 0, "")
 
 
 def expired() -> list[int]:
-    """People whose last lease ran out and who were not yet told to be offline, at most 500."""
+    """People whose last lease ran out without being ended, at most 500."""
     return _breaker.call(_expired, [])
 
 
 def _expired() -> list[int]:
-    found = cast(list[bytes], client().zrangebyscore(_ONLINE, "-inf", _now(), start=0, num=_SWEEP_BATCH))
+    now = _milliseconds(client().time())
+    found = cast(list[bytes], client().zrangebyscore(_CONNECTED, "-inf", now, start=0, num=SWEEP_BATCH))
     return [int(user) for user in found]
 
 
 def settle(user_id: int) -> Change:
     """Drops a person's expired leases."""
-    return _breaker.call(lambda: _run(user_id, "", 0, ""), _UNCHANGED)
+    return _run(user_id, "", 0, "")
 
 
-def online(user_ids: Collection[int]) -> set[int]:
-    """Those of `user_ids` who are online or away."""
-    wanted = list(user_ids)
-    if not wanted:
-        return set()
-    unknown: list[float | None] = []
-    scores = _breaker.call(lambda: _scores(wanted), unknown)
-    now = _now()
-    return {user for user, score in zip(wanted, scores, strict=False) if score is not None and score > now}
+def untold() -> list[Untold]:
+    """People whose change should have been told by now, the longest ago first, at most 500."""
+    return _breaker.call(_untold, [])
 
 
-def _scores(user_ids: list[int]) -> list[float | None]:
-    return client().zmscore(_ONLINE, [str(user) for user in user_ids])
+def _untold() -> list[Untold]:
+    now = _microseconds(client().time())
+    latest = now - _TELLING_SECONDS * 1_000_000
+    found = client().zrangebyscore(_UNTOLD, "-inf", latest, start=0, num=SWEEP_BATCH, withscores=True)
+    marks = cast(list[tuple[bytes, float]], found)
+    return [Untold(int(user), str(int(mark)), (now - mark) / 1_000_000) for user, mark in marks]
+
+
+def told(marks: Mapping[int, str]) -> None:
+    """Notes that the changes with these marks have been told, where they are still the people's latest."""
+    pairs = [part for user_id, mark in marks.items() if mark for part in (str(user_id), mark)]
+    if pairs:
+        _breaker.call(lambda: client().eval(TOLD, 1, _UNTOLD, *pairs), None)
+
+
+def remain_untold(user_id: int) -> str:
+    """Notes that what a person shows is to be told once more; the mark of that, empty where Redis is away."""
+    return _breaker.call(lambda: _remain_untold(user_id), "")
+
+
+def _remain_untold(user_id: int) -> str:
+    mark = _microseconds(client().time())
+    client().zadd(_UNTOLD, {str(user_id): mark})
+    return str(mark)
+
+
+def connected(user_ids: Collection[int]) -> set[int] | None:
+    """Those of `user_ids` who have a socket, whatever they show; None where Redis does not tell."""
+    unknown: set[int] | None = None
+    return _breaker.call(lambda: _connected(list(user_ids)), unknown)
+
+
+def _connected(user_ids: list[int]) -> set[int] | None:
+    with client().pipeline(transaction=False) as pipeline:
+        _ask_leases(pipeline, user_ids)
+        # Last: where Redis is emptied in between, it is for this answer.
+        hub_notes.ask(pipeline)
+        time, *scores, noted, listening, since = pipeline.execute()
+    are_all_there = hub_notes.are_all_there(noted, listening, since, _milliseconds(time), lease_seconds() * 1000)
+    return _with_lease(user_ids, scores, _milliseconds(time)) if are_all_there else None
+
+
+def _ask_leases(pipeline: Pipeline, user_ids: Sequence[int]) -> None:
+    """Asks for the time, and for the latest leases of people, answered in batches."""
+    pipeline.time()
+    for start in range(0, len(user_ids), _BATCH):
+        pipeline.zmscore(_CONNECTED, [str(user) for user in user_ids[start : start + _BATCH]])
+
+
+def _with_lease(user_ids: Sequence[int], scores: Sequence[Sequence[float | None]], now: int) -> set[int]:
+    ends = zip(user_ids, chain.from_iterable(scores), strict=True)
+    return {user for user, end in ends if end is not None and end > now}
+
+
+def _milliseconds(time: tuple[int, int]) -> int:
+    return _microseconds(time) // 1000
+
+
+def _microseconds(time: tuple[int, int]) -> int:
+    seconds, microseconds = time
+    return seconds * 1_000_000 + microseconds
+
+
+def known_statuses(user_ids: Collection[int]) -> dict[int, Status] | None:
+    """The status of each person; None where Redis does not tell."""
+    unknown: dict[int, Status] | None = None
+    return _breaker.call(lambda: _statuses(user_ids), unknown)
 
 
 def statuses(user_ids: Collection[int]) -> dict[int, Status]:
-    """The status of each person; `offline` for whoever is not known to be online."""
+    """The status of each person; `offline` for whoever is not known to be there."""
+    known = known_statuses(user_ids)
+    return dict.fromkeys(user_ids, "offline") if known is None else known
+
+
+def _statuses(user_ids: Collection[int]) -> dict[int, Status]:
     shown: dict[int, Status] = dict.fromkeys(user_ids, "offline")
-    present = list(online(user_ids))
+    asked = list(user_ids)
+    with client().pipeline(transaction=False) as pipeline:
+        _ask_leases(pipeline, asked)
+        time, *scores = pipeline.execute()
+    present = list(_with_lease(asked, scores, _milliseconds(time)))
     if present:
-        unknown: list[Status] = []
-        shown.update(zip(present, _breaker.call(lambda: _shown(present), unknown), strict=False))
+        shown.update(zip(present, _shown(present), strict=True))
     return shown
+
+
+def connected_sessions(user_ids: Collection[int]) -> set[str] | None:
+    """The devices (sessions) of these people that have a socket, whatever they show; None where Redis does not tell."""
+    unknown: set[str] | None = None
+    return _breaker.call(lambda: _connected_sessions(list(user_ids)), unknown)
+
+
+def _connected_sessions(user_ids: list[int]) -> set[str] | None:
+    with client().pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for user in user_ids:
+            pipeline.hgetall(f"session:{user}")
+        hub_notes.ask(pipeline)
+        time, *answers, noted, listening, since = pipeline.execute()
+    now = _milliseconds(time)
+    if not hub_notes.are_all_there(noted, listening, since, now, lease_seconds() * 1000):
+        return None
+    leases = cast(list[dict[bytes, bytes]], answers)
+    return {
+        name.decode().partition(":")[0]
+        for held in leases
+        for name, value in held.items()
+        if name != b"shown" and int(value.split()[0]) > now
+    }
 
 
 def _shown(user_ids: list[int]) -> list[Status]:

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from config import settings
@@ -34,16 +35,21 @@ def make_client(url: str) -> redis.Redis:
     )
 
 
+def make_connection(url: str) -> AbstractConnection:
+    """A connection beside all pools, not opened yet, for one greenlet that speaks with Redis all the time.
+
+    A command through a client takes a connection from a pool, asks the system whether it is still good, and gives it
+    back; that costs several times what the command itself does.
+    """
+    pool = make_client(url).connection_pool
+    pool.connection_kwargs["protocol"] = 2
+    return cast(AbstractConnection, pool.make_connection())
+
+
 @lru_cache(maxsize=1)
 def client() -> redis.Redis:
     """The client for pub/sub, presence and typing."""
     return make_client(settings().redis)
-
-
-@lru_cache(maxsize=1)
-def limits_client() -> redis.Redis:
-    """The client for rate limits."""
-    return make_client(settings().limits_redis)
 
 
 class Breaker:

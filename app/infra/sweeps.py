@@ -20,6 +20,9 @@ _MOVE = text("""
     INSERT INTO sweep_marks (name, message_id) VALUES (:name, :message_id)
     ON CONFLICT (name) DO UPDATE
     SET message_id = GREATEST(sweep_marks.message_id, EXCLUDED.message_id), updated_at = now()""")
+_SET = text("""
+    INSERT INTO sweep_marks (name, message_id) VALUES (:name, :place)
+    ON CONFLICT (name) DO UPDATE SET message_id = EXCLUDED.message_id, updated_at = now()""")
 # Only a transaction that has written has a backend_xid; long readers (a dump) hold nothing up, nor does autovacuum.
 _HORIZON = text("""
     SELECT message_id_at(LEAST(
@@ -54,6 +57,11 @@ def mark(unit: UnitOfWork, name: str) -> int | None:
 def move_mark(unit: UnitOfWork, name: str, message_id: int) -> None:
     """Notes that all up to `message_id` was handled; never moves back."""
     unit.execute(_MOVE, {"name": name, "message_id": message_id})
+
+
+def set_place(unit: UnitOfWork, name: str, place: int) -> None:
+    """Notes where a sweep that goes around and around goes on: a key of what it looks through, 0 for the beginning."""
+    unit.execute(_SET, {"name": name, "place": place})
 
 
 def safe_horizon(unit: UnitOfWork) -> int:

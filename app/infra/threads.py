@@ -18,7 +18,7 @@ _file_pools: dict[Hub, ThreadPool] = {}  # One: a process has one hub.
 
 def beside_the_hub(work: Callable[[], Result]) -> Result:
     """Runs work for the processor in gevent's own threads; gives its result, and raises what it raises."""
-    if not _hub_runs_here():
+    if not hub_runs_here():
         return work()
     import gevent
 
@@ -31,13 +31,22 @@ def with_files(work: Callable[[], Result]) -> Result:
 
     A disk that hangs holds these, and neither look-ups of names nor passwords.
     """
-    if not _hub_runs_here():
+    if not hub_runs_here():
         return work()
     result: Result = _file_pool().apply(work)
     return result
 
 
-def _hub_runs_here() -> bool:
+def let_others_run() -> None:
+    """Between two pieces of long work: whatever else waits for this process has its turn; then the work goes on."""
+    if hub_runs_here():
+        import gevent
+
+        gevent.sleep(0)
+
+
+def hub_runs_here() -> bool:
+    """Whether greenlets stand for threads in this process."""
     if "gevent.monkey" not in sys.modules:
         return False
     from gevent import monkey

@@ -1,7 +1,6 @@
-"""The process that looks at one file: `python -m app.media.child ORDER`, where ORDER is JSON of the parent's.
+"""What looks at one file: a process that `nursery` has forked. It confines itself, does the work and ends.
 
-Confines itself, does the work and writes one JSON object to what was its standard output: `found`, `refused` or
-`failed`.
+It writes one JSON object to its pipe: `found`, `refused` or `failed`.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ import errno
 import importlib
 import json
 import os
-import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from app.media.confinement import confine
 from app.media.outcome import Failure, Refusal, Refused
@@ -21,16 +19,13 @@ from app.media.outcome import Failure, Refusal, Refused
 _LONGEST_TRACE = 2000
 
 
-def main() -> None:
+def run(order: dict[str, Any], report: int) -> NoReturn:
     """Never returns: ends the process at once, without tidying up what nobody will use."""
-    order = json.loads(sys.argv[1])
-    report = os.dup(1)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)  # What libraries print is no report.
     # Loaded first: afterwards this project's folder cannot be read.
     module, _, name = order["work"].partition(":")
     work = getattr(importlib.import_module(module), name)
     request = order["request"]
+    os.chdir(request["folder"])
     confine(**order["confine"], file=Path(request["path"]), folder=Path(request["folder"]))
     _write(report, json.dumps(_done(work, request)).encode())
     os._exit(0)
@@ -59,7 +54,3 @@ def _trace() -> str:
 def _write(descriptor: int, report: bytes) -> None:
     while report:
         report = report[os.write(descriptor, report) :]
-
-
-if __name__ == "__main__":
-    main()

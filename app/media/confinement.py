@@ -22,11 +22,13 @@ def confine(*, parent: int, cpu_seconds: int, memory: int, largest_file: int, fi
 
     Memory and the largest file are bytes. Raises ProcessLookupError where the parent is gone.
     """
-    _die_with(parent)
+    die_with(parent)
     os.nice(_NICENESS)
     # Where memory is short, the kernel ends this process and not the worker.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - quicker to load
         score.write("1000")
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # Not before: it takes the file above away.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
@@ -37,10 +39,9 @@ def confine(*, parent: int, cpu_seconds: int, memory: int, largest_file: int, fi
     syscalls.forbid()
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
+    """Has the kernel end this process with its parent. Raises ProcessLookupError where that one is gone already."""
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         raise ProcessLookupError("the process that asked for this one is gone")

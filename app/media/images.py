@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.media.cleaning import CLEANERS, png, webp
-from app.media.outcome import Refused
-from app.media.pictures import SIZES, check_pixels, decoding, within, write_thumbnails
+from app.media.outcome import Refusal, Refused
+from app.media.pictures import FILTER, SIZES, check_pixels, decoding, within, write_thumbnails
 from app.media.sniffing import Format
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _QUALITY = 92
 _LARGEST_WEBP = 12_000_000  # Pixels; beyond, its encoder needs more memory than the child has.
+# A copy that is written anew may be so many times as large as the original, and some bytes more. Pictures that only
+# compress well one way round would else take much more room than was sent.
+_MOST_GROWTH = 4
+_LEAST_ROOM = 4_000_000
 # How an orientation of EXIF is undone, in the numbers of Pillow's Transpose.
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 _SIDEWAYS = (5, 6, 7, 8)
@@ -103,7 +107,7 @@ def _small(image: Image.Image, orientation: int) -> Image.Image:
     if image.mode in {"P", "1"} or image.mode.startswith("I"):  # These would be resized badly.
         image = _plain(image)
     target = within(image.size, SIZES[0][1])
-    image = image if image.size == target else image.resize(target, 3, reducing_gap=2.0)
+    image = image if image.size == target else image.resize(target, FILTER, reducing_gap=2.0)
     image = _turned(_plain(image), orientation)
     image.info = {"icc_profile": info.get("icc_profile")}
     return image
@@ -144,4 +148,6 @@ def _write_anew(
         options |= {"compress_level": 2}  # A fifth of the time, for some more bytes.
     upright.info = {key: value for key, value in image.info.items() if key == "transparency"}
     upright.save(target, encoder, **options)
+    if target.stat().st_size > _MOST_GROWTH * path.stat().st_size + _LEAST_ROOM:
+        raise Refused(Refusal.TOO_COSTLY)
     return {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}[encoder]

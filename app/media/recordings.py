@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.media import privacy
+from app.media.elements import has_hidden_parts
 from app.media.outcome import Refusal, Refused
 from app.media.pictures import SIZES, check_pixels, decoding, within, write_thumbnails
 from app.media.sniffing import UNKNOWN, Format
@@ -44,28 +45,40 @@ class Bounds:
 
 def look_at_recording(form: Format, path: Path, folder: Path, bounds: Bounds) -> dict[str, Any]:
     """The findings about a recording; writes thumbnails and the shared copy into the folder. Raises Refused."""
-    is_private = names_a_place = False
-    if form.decoder == "mov":
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            is_private = privacy.has_private_boxes(data)
-            names_a_place = is_private and privacy.names_a_place(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        hides, names_a_place = _hidden(form, data)
     with decoding(), opened(form, path) as container:
         if not 0 < len(container.streams) <= _MOST_STREAMS:
             raise Refused(Refusal.DAMAGED)
         video, audio = _moving(container), _sound(container)
         if video is not None and form.mime_type.startswith("video/"):
             findings = _look_at_video(container, video, folder, bounds)
+            is_private = hides or privacy.has_private_tags(container)
         elif video is None and audio is not None:
             findings = _look_at_audio(container, audio, bounds)
+            is_private = names_a_place or privacy.has_private_tags(container, is_music=True)
         else:
             findings = {"kind": "file", "mime_type": UNKNOWN}
-        is_private = is_private or privacy.has_private_tags(container)
+            is_private = False
     findings.setdefault("mime_type", _mime_type(form, findings["kind"]))
-    if (is_private and findings["kind"] == "video") or (names_a_place and findings["kind"] == "audio"):
+    if is_private and findings["kind"] != "file":
         with decoding(), opened(form, path) as container:
-            privacy.write_without_metadata(container, form, folder / "shared")
+            if not privacy.write_without_metadata(container, findings["mime_type"], folder / "shared"):
+                return {"kind": "file", "mime_type": UNKNOWN}
         findings["shared"] = findings["mime_type"]
     return findings
+
+
+def _hidden(form: Format, data: mmap.mmap) -> tuple[bool, bool]:
+    """Whether a recording holds more than streams and tags, and whether it does so if it is sound alone.
+
+    Of an MP4 the latter is said only where it names a place: the titles and covers of music lie in such boxes.
+    """
+    if form.decoder != "mov":
+        hides = has_hidden_parts(form.decoder, data)
+        return hides, hides
+    hides = privacy.has_private_boxes(data)
+    return hides, hides and privacy.names_a_place(data)
 
 
 def opened(form: Format, path: Path) -> InputContainer:

@@ -55,7 +55,9 @@ def sniffed(head: bytes) -> Format:
     """The format of a file that begins so. Raises Refused for nothing at all and for playlists."""
     if not head:
         raise Refused(Refusal.EMPTY)
-    return _image(head) or _recording(head) or _document(head)
+    # Words are no picture, whatever they begin with; and no type of words is shown in place.
+    media = None if _is_text(head) else _image(head) or _recording(head)
+    return media or _document(head)
 
 
 def _image(head: bytes) -> Format | None:
@@ -70,14 +72,15 @@ def _image(head: bytes) -> Format | None:
     brands = _brands(head)
     if brands & {b"avif", b"avis"}:
         return Format("image", "image/avif", "AVIF")
-    if head[8:12] in _HEIC_BRANDS:
+    if _first_box(head) == b"ftyp" and head[8:12] in _HEIC_BRANDS:
         return Format("image", "image/heic", "HEIF")
     return None
 
 
 def _recording(head: bytes) -> Format | None:
-    if head[4:8] in _MOV_BOXES:
-        if head[8:12] == b"qt  " or head[4:8] != b"ftyp":
+    box = _first_box(head)
+    if box in _MOV_BOXES:
+        if head[8:12] == b"qt  " or box != b"ftyp":
             return Format("recording", "video/quicktime", "mov")
         return Format("recording", "video/mp4", "mov")
     if head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -88,14 +91,19 @@ def _recording(head: bytes) -> Format | None:
         return Format("recording", "audio/flac", "flac")
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
         return Format("recording", "audio/wav", "wav")
-    if head.startswith(b"ID3") or _is_mp3_frame(head):
+    if (head.startswith(b"ID3") and head[3:4] < b" ") or _is_mp3_frame(head):
         return Format("recording", "audio/mpeg", "mp3")
     return None
 
 
+def _first_box(head: bytes) -> bytes:
+    """The type of the first box of an ISO file; nothing where its size would be that of half a gigabyte, or words."""
+    return head[4:8] if head[0] < 0x20 else b""
+
+
 def _brands(head: bytes) -> set[bytes]:
     """The major and the compatible brands of an ISO file."""
-    if head[4:8] != b"ftyp":
+    if _first_box(head) != b"ftyp":
         return set()
     box = head[8 : min(int.from_bytes(head[:4], "big"), 512)]
     return {box[start : start + 4] for start in range(0, len(box), 4) if start != 4}
@@ -119,7 +127,7 @@ def _document(head: bytes) -> Format:
     guess = filetype.guess_mime(head)
     if guess in _DOCUMENTS:
         return Format("file", guess)
-    return Format("file", "text/plain" if guess is None and _is_text(head) else UNKNOWN)
+    return Format("file", "text/plain" if _is_text(head) else UNKNOWN)
 
 
 def _is_playlist(text: bytes) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from app.chats.message import Message
 from app.infra import bus
 from app.infra.db import UnitOfWork
+from app.messages.status_queries import Change
 
 
 def new_message_frame(message_json: bytes) -> bytes:
@@ -54,3 +55,15 @@ def message_deleted_for_one(unit: UnitOfWork, user_id: int, chat_id: int, messag
     """Tells the devices of whoever deleted a message for oneself."""
     frame = message_deleted_frame(chat_id, [message_id], revision)
     bus.publish(unit, bus.user_notifications(user_id), {}, frame)
+
+
+def statuses_changed(unit: UnitOfWork, changes: Iterable[Change]) -> None:
+    """Tells the devices of authors that what they wrote up to a message has arrived or was read, not by whom."""
+    for change in changes:
+        data = {
+            "chat_id": change.chat_id,
+            "up_to_message_id": change.message_id,
+            "status": change.status,
+            "user_id": None,
+        }
+        bus.publish(unit, bus.user_notifications(change.author_id), {}, bus.encode("message_status", data))

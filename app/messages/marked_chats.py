@@ -29,15 +29,11 @@ class MarkedChats:
         self._seconds = seconds
         self._attempts = Attempts(name, work, counter)
 
-    def take(self, limit: int = largest_group) -> int:
-        """Takes up to `limit` chats from the set of marked ones and sees to them; gives how many were taken.
+    def take_all(self) -> bool:
+        """Takes marked chats and sees to them, for some seconds at most; tells whether none were left.
 
         Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
         """
-        return self._attempts.take_marked(self._marks, limit)
-
-    def take_all(self) -> bool:
-        """Takes marked chats for some seconds at most; tells whether none were left."""
         return self._attempts.take_all_marked(self._marks, self.largest_group, self._seconds)
 
     def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
@@ -52,6 +48,22 @@ class MarkedChats:
             group = chat_ids[start : start + self.largest_group]
             is_done &= self._attempts.run(group, count_first=True, deadline=deadline)
         return is_done
+
+    def sweep_all(self, find: Callable[[int], Sequence[int]], deadline: float) -> tuple[int, bool]:
+        """Sees to the chats that `find(id)` gives past an id, in their order, until it gives none.
+
+        Tells how many there were, and whether all are done with; see `sweep`.
+        """
+        handled = after = 0
+        is_done = True
+        while time.monotonic() < deadline:
+            chat_ids = find(after)
+            if not chat_ids:
+                return handled, is_done
+            is_done &= self.sweep(chat_ids, deadline)
+            handled += len(chat_ids)
+            after = chat_ids[-1]
+        return handled, False
 
     def retry_set_aside(self) -> int:
         """Sees again, now, to chats that were set aside, and looked at since; gives how many there were."""

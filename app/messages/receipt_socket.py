@@ -18,6 +18,10 @@ def delivered(context: FrameContext, data: DeliveredFrame) -> None:
 
 FRAMES = {
     "delivered": FrameSpec(
-        DeliveredFrame, None, delivered, "Tell that everything up to a message has arrived; never moves back."
+        DeliveredFrame,
+        None,
+        delivered,
+        "Tell that everything up to a message has arrived; never moves back.",
+        action="receipts",
     ),
 }

@@ -70,6 +70,12 @@ _OF_ONE = Prepared(
     WHERE s.user_id = $1 AND s.chat_id = $2""",
 )
 
+_HOLD_ONE = Prepared(
+    "removal_hold_one",
+    ("bigint", "bigint"),
+    "SELECT 1 FROM user_chat_states WHERE user_id = $1 AND chat_id = $2 FOR NO KEY UPDATE",
+)
+
 _POSTPONE = Prepared(
     "removal_postpone",
     ("bigint", "bigint"),
@@ -130,8 +136,14 @@ def take_out(
     return [Unread(*row) for row in rows]
 
 
+def held_count(unit: UnitOfWork, user_id: int, chat_id: int) -> list[Unread]:
+    """A person's exact count in a chat, and holds it until the end of the unit of work."""
+    _HOLD_ONE.rows(unit.connection, user_id, chat_id)
+    return counts_of_one(unit, user_id, chat_id)
+
+
 def counts_of_one(unit: UnitOfWork, user_id: int, chat_id: int) -> list[Unread]:
-    """A person's exact count in a chat."""
+    """A person's exact count in a chat, whose state the unit of work holds."""
     return [Unread(*row) for row in _OF_ONE.rows(unit.connection, user_id, chat_id)]
 
 

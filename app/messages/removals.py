@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.infra import jobs
 from app.infra.db import UnitOfWork, unit_of_work
-from app.messages import removal_queries, unread_events, unread_queries
+from app.messages import removal_queries, unread_events
 from config import settings
 
 # Deleted messages that one transaction takes out of the counts of a batch of members.
@@ -44,7 +44,7 @@ def work_off(chat_id: int) -> None:
 
 def _work_off_part(chat_id: int) -> bool:
     with unit_of_work() as unit:
-        unread_queries.relax_durability(unit)
+        unit.relax_durability()
         waiting = removal_queries.take(unit, chat_id, _MOST_AT_ONCE)
         if waiting is None:
             return False

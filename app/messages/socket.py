@@ -14,5 +14,12 @@ def send(context: FrameContext, data: NewMessage) -> bytes:
 
 
 FRAMES = {
-    "message": FrameSpec(NewMessage, Message, send, "Send a message, as POST /api/messages does.", action="messages"),
+    "message": FrameSpec(
+        NewMessage,
+        Message,
+        send,
+        "Send a message, as POST /api/messages does.",
+        action="messages",
+        waits_its_turn=False,
+    ),
 }

@@ -39,17 +39,15 @@ def sweep() -> int:
 
 
 def _sweep_all() -> int:
-    deadline = time.monotonic() + _LONGEST_RUN
-    handled = after = 0
     lag = 0.0
-    while time.monotonic() < deadline:
+
+    def find(after: int) -> list[int]:
+        nonlocal lag
         with reading() as unit:
             found = status_queries.waiting(unit, after, _LARGEST_GROUP)
         lag = max([lag, *(chat.seconds for chat in found)])
         sweep_lag.set(lag)
-        if not found:
-            break
-        marked.sweep([chat.chat_id for chat in found], deadline)
-        handled += len(found)
-        after = found[-1].chat_id
+        return [chat.chat_id for chat in found]
+
+    handled, _ = marked.sweep_all(find, time.monotonic() + _LONGEST_RUN)
     return handled

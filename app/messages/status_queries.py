@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import text
 
 from app.infra.db import Prepared, UnitOfWork
+
+
+class MoveId(NamedTuple):
+    """The key of a move in the queue."""
+
+    chat_id: int
+    id: int
 
 
 class QueuedMove(NamedTuple):
@@ -26,6 +33,11 @@ class QueuedMove(NamedTuple):
     delivered_seq: int
     read_seq: int
 
+    @property
+    def is_departure(self) -> bool:
+        """Whether it moves over nothing, and says that the member has gone."""
+        return self.after_seq == self.up_to_seq
+
 
 class Piece(NamedTuple):
     """A part of a move; `keeps_receipts` where it is kept who has read each message."""
@@ -37,6 +49,17 @@ class Piece(NamedTuple):
     up_to_seq: int
     moved_at: datetime
     keeps_receipts: bool
+
+
+class Change(NamedTuple):
+    """What an author who is still there wrote in a chat has a new status, up to a message."""
+
+    chat_id: int
+    chat_type: str
+    member_count: int
+    author_id: int
+    status: Literal["delivered", "read"]
+    message_id: int
 
 
 class Waiting(NamedTuple):
@@ -111,23 +134,29 @@ _CHANGE = Prepared(
       UPDATE messages x SET status = CASE WHEN x.id = ANY ($2) THEN 'read' ELSE 'delivered' END,
         revision = (SELECT d.revision FROM drawn d WHERE d.id = x.id)
       WHERE x.id = ANY ($1)
-      RETURNING x.chat_id, x.revision
+      RETURNING x.id, x.chat_id, x.sender_id, x.status, x.revision
     ), newest AS MATERIALIZED (
       SELECT chat_id, max(revision) AS revision FROM changed GROUP BY chat_id
-    )
-    UPDATE chats c SET revision = (SELECT n.revision FROM newest n WHERE n.chat_id = c.id)
-    WHERE c.id = ANY (ARRAY(SELECT chat_id FROM newest))
-    RETURNING c.id""",
+    ), stamped AS (
+      UPDATE chats c SET revision = (SELECT n.revision FROM newest n WHERE n.chat_id = c.id)
+      WHERE c.id = ANY (ARRAY(SELECT chat_id FROM newest))
+      RETURNING c.id, c.type, c.member_count)
+    SELECT x.chat_id, s.type, s.member_count, x.sender_id, x.status, max(x.id)
+    FROM changed x JOIN stamped s ON s.id = x.chat_id
+    CROSS JOIN LATERAL (
+      SELECT FROM chat_members
+      WHERE chat_id = x.chat_id AND user_id = x.sender_id AND left_at IS NULL OFFSET 0) m
+    GROUP BY 1, 2, 3, 4, 5 ORDER BY 6""",
 )
 
 # Up to the first message that may still change; no further at once than a statement looks at in no time.
 _SETTLED = """
     coalesce(
       (SELECT x.seq - 1 FROM messages x
-       WHERE x.chat_id = c.id AND x.seq > c.{mark} AND x.seq <= LEAST(c.last_seq, c.{mark} + 2000)
+       WHERE x.chat_id = c.id AND x.seq > c.{mark} AND x.seq <= LEAST(c.last_seq, c.{mark} + {most})
          AND x.deleted_at IS NULL AND {may_change}
        ORDER BY x.seq LIMIT 1),
-      LEAST(c.last_seq, c.{mark} + 2000))"""
+      LEAST(c.last_seq, c.{mark} + {most}))"""
 _SETTLE = Prepared(
     "status_settle",
     ("bigint[]",),
@@ -135,11 +164,66 @@ _SETTLE = Prepared(
     UPDATE chats c SET delivered_seq = GREATEST(n.delivered_seq, n.read_seq), read_seq = n.read_seq
     FROM (
       SELECT c.id,
-        {_SETTLED.format(mark="delivered_seq", may_change="x.status = 'sent'")} AS delivered_seq,
-        {_SETTLED.format(mark="read_seq", may_change="x.status <> 'read'")} AS read_seq
+        {_SETTLED.format(mark="delivered_seq", most=2000, may_change="x.status = 'sent'")} AS delivered_seq,
+        {_SETTLED.format(mark="read_seq", most=2000, may_change="x.status <> 'read'")} AS read_seq
       FROM chats c WHERE c.id = ANY ($1) OFFSET 0) n
     WHERE c.id = ANY ($1) AND c.id = n.id AND (n.delivered_seq > c.delivered_seq OR n.read_seq > c.read_seq)
     RETURNING c.id""",
+)
+
+# A message may change as long as somebody else than its sender is there whose mark is before it. So the two who are
+# furthest back decide: between their marks only the first of them changes something, past both one of them does, of
+# whomever it is. In a large chat many are far back: then two are soon found, and nobody else is looked at.
+_PRESENT = """
+    SELECT s.user_id, s.mark
+    FROM (
+      SELECT chat_id, user_id FROM chat_members
+      WHERE (chat_id, user_id) > (c.id, 0) AND (chat_id, user_id) < (c.id + 1, 0) AND left_at IS NULL
+      ORDER BY chat_id, user_id OFFSET 0) m
+    CROSS JOIN LATERAL (
+      SELECT user_id, {own} AS mark FROM user_chat_states
+      WHERE user_id = m.user_id AND chat_id = m.chat_id OFFSET 0) s"""
+_FURTHEST_BACK = "(x.seq > l.second OR x.seq > l.first AND x.sender_id IS DISTINCT FROM l.first_user_id)"
+
+
+def _settling_departed(name: str, mark: str, own: str, status: str, sets: str) -> Prepared:
+    present = _PRESENT.format(own=own)
+    up_to = _SETTLED.format(mark=mark, most=50_000, may_change=f"{status} AND {_FURTHEST_BACK}")
+    return Prepared(
+        name,
+        ("bigint[]",),
+        f"""
+        UPDATE chats c SET {sets}
+        FROM (
+          SELECT c.id, LEAST({up_to}, (SELECT min(after_seq) FROM receipt_queue WHERE chat_id = c.id)) AS up_to
+          FROM chats c
+          CROSS JOIN LATERAL (
+            SELECT min(mark) AS first, (array_agg(user_id ORDER BY mark))[1] AS first_user_id,
+              CASE WHEN count(*) = 2 THEN max(mark) ELSE c.last_seq END AS second
+            FROM (SELECT * FROM ({present}) p ORDER BY mark LIMIT 2) two OFFSET 0) l
+          WHERE c.id = ANY ($1) AND c.{mark} < c.last_seq
+            AND (SELECT count(*) FROM (SELECT FROM ({present}) p WHERE mark <= c.{mark} LIMIT 2) two) < 2
+          OFFSET 0) n
+        WHERE c.id = ANY ($1) AND c.id = n.id AND n.up_to > c.{mark}
+        RETURNING c.id""",
+    )
+
+
+_SETTLE_DEPARTED = (
+    _settling_departed(
+        "status_settle_read",
+        mark="read_seq",
+        own="last_read_seq",
+        status="x.status <> 'read'",
+        sets="read_seq = n.up_to, delivered_seq = GREATEST(c.delivered_seq, n.up_to)",
+    ),
+    _settling_departed(
+        "status_settle_delivered",
+        mark="delivered_seq",
+        own="GREATEST(last_delivered_seq, last_read_seq)",
+        status="x.status = 'sent'",
+        sets="delivered_seq = n.up_to",
+    ),
 )
 
 _DONE = Prepared(
@@ -148,6 +232,14 @@ _DONE = Prepared(
     """
     DELETE FROM receipt_queue q USING unnest($1, $2) AS k (chat_id, id)
     WHERE q.chat_id = k.chat_id AND q.id = k.id RETURNING 1""",
+)
+
+_GO_ON_AFTER = Prepared(
+    "status_go_on_after",
+    ("bigint[]", "bigint[]", "bigint[]"),
+    """
+    UPDATE receipt_queue q SET after_seq = k.after_seq FROM unnest($1, $2, $3) AS k (chat_id, id, after_seq)
+    WHERE q.chat_id = k.chat_id AND q.id = k.id AND q.after_seq < k.after_seq RETURNING 1""",
 )
 
 # From one chat to the next along the key, however many moves each has.
@@ -183,10 +275,10 @@ def due(unit: UnitOfWork, pieces: Sequence[Piece]) -> dict[int, bool]:
     return {row[0]: row[1] for row in rows}
 
 
-def change(unit: UnitOfWork, statuses: Mapping[int, bool]) -> None:
-    """Writes the new status of messages of locked chats, and stamps these and those."""
+def change(unit: UnitOfWork, statuses: Mapping[int, bool]) -> list[Change]:
+    """Writes the new status of messages of locked chats, and stamps these and those; whose they are."""
     read = [message_id for message_id, is_read in statuses.items() if is_read]
-    _CHANGE.rows(unit.connection, list(statuses), read)
+    return [Change._make(row) for row in _CHANGE.rows(unit.connection, list(statuses), read)]
 
 
 def settle(unit: UnitOfWork, chat_ids: Sequence[int]) -> None:
@@ -194,9 +286,26 @@ def settle(unit: UnitOfWork, chat_ids: Sequence[int]) -> None:
     _SETTLE.rows(unit.connection, list(chat_ids))
 
 
+def settle_departed(unit: UnitOfWork, chat_ids: Sequence[int]) -> None:
+    """Does the same for locked chats that somebody has left: over what nobody is left to read, too.
+
+    What waits in the queue may still change; so the moves that are done leave it before.
+    """
+    for statement in _SETTLE_DEPARTED:
+        statement.rows(unit.connection, list(chat_ids))
+
+
 def done(unit: UnitOfWork, moves: Sequence[QueuedMove]) -> None:
     """Takes moves out of the queue."""
     _DONE.rows(unit.connection, [move.chat_id for move in moves], [move.id for move in moves])
+
+
+def go_on_after(unit: UnitOfWork, reached: Mapping[MoveId, int]) -> None:
+    """Notes up to which message moves that stay in the queue are done; never back."""
+    keys = list(reached)
+    _GO_ON_AFTER.rows(
+        unit.connection, [key.chat_id for key in keys], [key.id for key in keys], [reached[key] for key in keys]
+    )
 
 
 def waiting(unit: UnitOfWork, after_chat_id: int, limit: int) -> list[Waiting]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from prometheus_client import Counter
 
 from app.infra.db import UnitOfWork, reading, unit_of_work
-from app.messages import removals, unread_events, unread_queries
+from app.messages import removal_queries, removals, unread_events, unread_queries
 from app.messages.unread_queries import Difference, Progress
 from config import settings
 
@@ -23,14 +23,10 @@ _RECOUNT_PAGE = 50
 counted_states = Counter("paperplane_unread_states_counted", "Members' unread counts that the fan-out moved.")
 
 
-def fan_out(chat_id: int) -> int:
-    """Counts a chat's new messages for all present members; gives how many members were behind."""
-    return fan_out_all((chat_id,))
-
-
 def fan_out_all(chat_ids: Collection[int]) -> int:
-    """Counts the new messages of many chats; small chats share statements, large ones go in batches of members.
+    """Counts the new messages of chats for all present members; gives how many members were behind.
 
+    Small chats share statements, large ones go in batches of members.
     Deleted messages that are still in counts are taken out of them as well.
     """
     with reading() as unit:
@@ -73,7 +69,7 @@ def _groups(due: Sequence[Progress]) -> Iterator[list[Progress]]:
 def _fan_out_small(chats: Sequence[Progress]) -> int:
     targets = {chat.chat_id: chat.last_seq for chat in chats}
     with unit_of_work() as unit:
-        unread_queries.relax_durability(unit)
+        unit.relax_durability()
         states = unread_queries.lock_chats(unit, targets)
         counts = unread_queries.count(unit, states, targets) if states else []
         unread_queries.finish(unit, targets)
@@ -98,7 +94,7 @@ def _round(chat_id: int, target: int, is_last: bool) -> int:
     limit = settings().fanout_batch
     while True:
         with unit_of_work() as unit:
-            unread_queries.relax_durability(unit)
+            unit.relax_durability()
             states = unread_queries.lock_part(unit, chat_id, target, after, limit)
             counts = unread_queries.count(unit, states, {chat_id: target}) if states else []
             if is_last:
@@ -110,6 +106,13 @@ def _round(chat_id: int, target: int, is_last: bool) -> int:
         if len(states) < limit:
             return counted
         after = states[-1].user_id
+
+
+def tell_counts(chat_id: int, user_ids: Collection[int]) -> None:
+    """Tells people their exact counts of a chat once more, where what was told may not have reached them."""
+    with unit_of_work() as unit:
+        counts = [count for user_id in sorted(user_ids) for count in removal_queries.held_count(unit, user_id, chat_id)]
+        unread_events.unread_changed(unit, counts)
 
 
 def recount(unit: UnitOfWork, chat_ids: Collection[int] | None = None) -> list[Difference]:

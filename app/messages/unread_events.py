@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from app.infra import bus, presence
 from app.infra.db import UnitOfWork
 from app.messages.unread_queries import Unread
 
 
 def unread_changed(unit: UnitOfWork, counts: Sequence[Unread]) -> None:
-    """Tells those members who are online, once the transaction has committed, how many messages wait for them."""
+    """Tells those members who have a socket, once the transaction has committed, how many messages wait for them.
+
+    The counts of a chat travel together: hubs make the event `unread` of each person's own out of them. Where Redis
+    does not tell who has a socket, the counts of all travel: what is published then goes out once Redis is back.
+    """
 
     def tell() -> None:
-        online = presence.online({count.user_id for count in counts})
+        connected = presence.connected({count.user_id for count in counts})
+        counts_of: dict[int, list[tuple[int, int, int]]] = {}
         for chat_id, user_id, unread_count, revision in counts:
-            if user_id in online:
-                data = {"chat_id": chat_id, "unread_count": unread_count, "revision": revision}
-                frame = bus.encode("unread", data)
-                bus.send(bus.user_notifications(user_id), bus.payload({}, frame))
+            if connected is None or user_id in connected:
+                counts_of.setdefault(chat_id, []).append((user_id, unread_count, revision))
+        for chat_id, told in counts_of.items():
+            bus.send(bus.chat_messages(chat_id), bus.payload({"control": "unread"}, orjson.dumps(told)))
 
     if counts:
         unit.after_commit(tell)

@@ -47,18 +47,14 @@ def sweep() -> int:
 
 def _sweep_all(horizon: int, deadline: float) -> int:
     """The first run: looks at every chat, and leaves the mark only once it is through with them."""
-    handled = after = 0
-    complete = True
-    while time.monotonic() < deadline:
+
+    def find(after: int) -> list[int]:
         with reading() as unit:
-            chat_ids = unread_queries.behind(unit, after, _LARGEST_GROUP)
-        if not chat_ids:
-            if complete:
-                _advance(horizon)
-            break
-        complete &= marked.sweep(chat_ids, deadline)
-        handled += len(chat_ids)
-        after = chat_ids[-1]
+            return unread_queries.behind(unit, after, _LARGEST_GROUP)
+
+    handled, is_done = marked.sweep_all(find, deadline)
+    if is_done:
+        _advance(horizon)
     return handled
 
 

@@ -23,6 +23,7 @@ class Chat(Base):
     __table_args__ = (
         CheckConstraint("type IN ('direct', 'group', 'channel')", name="type"),
         Index("uq_chats_username", func.lower("username").label("username"), unique=True),
+        Index("ix_chats_avatar_file_id", "avatar_file_id", postgresql_where=text("avatar_file_id IS NOT NULL")),
     )
 
     id: Mapped[BigId]

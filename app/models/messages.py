@@ -88,7 +88,8 @@ class MessageReadReceipt(Base):
 class QueuedReceipt(Base):
     """A member's mark that moved over the messages with seq in (after_seq, up_to_seq], until a worker has seen to it.
 
-    Written in the transaction that moves the mark, so that none is lost; never changed.
+    Written in the transaction that moves the mark, so that none is lost; never changed. One that moves over nothing
+    says that the member has gone.
     """
 
     __tablename__ = "receipt_queue"

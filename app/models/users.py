@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, func
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,6 +28,7 @@ class User(Base):
             unique=True,
             postgresql_ops={"username": "text_pattern_ops"},
         ),
+        Index("ix_users_avatar_file_id", "avatar_file_id", postgresql_where=text("avatar_file_id IS NOT NULL")),
     )
 
     id: Mapped[BigId]
@@ -58,7 +59,7 @@ class Contact(Base):
     """`user_id` has `contact_id` in the address book; that person may see the user's phone number."""
 
     __tablename__ = "contacts"
-    __table_args__ = (Index("ix_contacts_contact_id", "contact_id"),)
+    __table_args__ = (Index("ix_contacts_contact_id_user_id", "contact_id", "user_id"),)
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     contact_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)

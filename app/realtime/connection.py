@@ -18,7 +18,7 @@ from typing import Any
 import gevent
 from prometheus_client import Counter
 from wsproto.connection import Connection as FrameParser
-from wsproto.connection import ConnectionType
+from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
@@ -59,6 +59,7 @@ class Connection:
         "ready",
         "renewed_at",
         "rooms",
+        "signal_ids",
         "waiting_frames",
     )
 
@@ -77,6 +78,8 @@ class Connection:
         self.id = secrets.token_hex(8)
         self.caller = _NOBODY
         self.rooms: set[int] = set()
+        # By call, up to which signal this socket has been told what the other device said; few sockets are in a call.
+        self.signal_ids: dict[int, int] | None = None
         self.last_heard = self.renewed_at = self.pinged_at = time.monotonic()
         self.ready = False
         self.waiting_frames: list[bytes] = []
@@ -135,7 +138,8 @@ class Connection:
                 elif isinstance(event, Ping):
                     self.send(pong_frame(bytes(event.payload)))
                 elif isinstance(event, CloseConnection):
-                    self._peer_closed = True
+                    # Broken framing looks the same, and who breaks it may be sending on.
+                    self._peer_closed = self._parser.state is ConnectionState.REMOTE_CLOSING
                     self.close(event.code if 1000 <= event.code <= 1014 and event.code not in (1005, 1006) else 1000)
                     return
                 elif isinstance(event, BytesMessage):

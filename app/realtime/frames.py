@@ -7,10 +7,13 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from app.calls import socket as calls_socket
+from app.calls.schemas import CallEvent
 from app.chats import socket as chats_socket
 from app.chats.message import Message
-from app.chats.schemas import Chat, DeliveryStatus, ReadReceipt, Role
+from app.chats.schemas import Chat, ChatRemoved, DeliveryStatus, ReadReceipt, Role
 from app.errors import FieldError
+from app.files.file import File
 from app.infra.db import reading
 from app.infra.times import Timestamp
 from app.messages import receipt_socket
@@ -71,12 +74,15 @@ class MessageDeleted(TypedDict):
 
 
 class MessageStatus(TypedDict):
-    """What the receiver wrote up to a message has arrived at a member (`user_id`), or was read there."""
+    """What the receiver wrote up to a message has arrived at a member, or was read there.
+
+    `user_id` says whose, and is null in groups of more than 200.
+    """
 
     chat_id: int
     up_to_message_id: int
     status: DeliveryStatus
-    user_id: int
+    user_id: int | None
 
 
 class Typing(TypedDict):
@@ -93,13 +99,6 @@ class Presence(TypedDict):
     user_id: int
     status: Literal["online", "offline", "away"]
     last_seen_at: Timestamp | None
-
-
-class ChatRemoved(TypedDict):
-    """A chat is out of the user's list; a client that holds it with a higher revision knows that the user is back."""
-
-    chat_id: int
-    revision: int
 
 
 class MemberUpdated(TypedDict):
@@ -126,7 +125,7 @@ def show_presence(context: FrameContext, data: PresenceFrame) -> None:
     """Shows the caller as online, away or offline."""
     with reading() as unit:
         require_live_session(unit, context.caller)
-    presence.shows(context.caller.user_id, context.connection_id, data.status)
+    presence.shows(context.caller, context.connection_id, data.status)
 
 
 CLIENT_FRAMES: dict[str, FrameSpec] = {
@@ -136,7 +135,14 @@ CLIENT_FRAMES: dict[str, FrameSpec] = {
     "presence": FrameSpec(
         PresenceFrame, None, show_presence, "Show yourself as online, away or offline.", action="presence"
     ),
-    "auth": FrameSpec(AuthFrame, None, None, "A fresh access token for this connection, before the old one expires."),
+    **calls_socket.FRAMES,
+    "auth": FrameSpec(
+        AuthFrame,
+        None,
+        None,
+        "A fresh access token for this connection, before the old one expires.",
+        action="requests",
+    ),
     "ping": FrameSpec(PingFrame, None, None, "Ask for a `pong`."),
 }
 
@@ -155,5 +161,7 @@ SERVER_EVENTS: dict[str, EventSpec] = {
     "unread": EventSpec(Unread, "How many messages of a chat you have not read."),
     "chat_updated": EventSpec(Chat, "A chat of yours is new or has changed."),
     "chat_removed": EventSpec(ChatRemoved, "A chat is out of your list."),
+    "file_updated": EventSpec(File, "A file of yours was looked at: it is ready, or has failed."),
     "member_updated": EventSpec(MemberUpdated, "Somebody came to a chat, is gone from it, or has another role."),
+    "call": EventSpec(CallEvent, "Something happened to a call of yours, or the other device said something."),
 }

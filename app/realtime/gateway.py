@@ -14,13 +14,15 @@ from pydantic import BaseModel, ValidationError
 from app.errors import AppError, MalformedRequest, RateLimited, Unauthenticated, ValidationFailed
 from app.infra import bus
 from app.infra.db import reading
+from app.realtime.addressed import Addressed
 from app.realtime.connection import Connection
 from app.realtime.frames import CLIENT_FRAMES
 from app.realtime.wire import CloseCode, text_frame
+from app.web.at_once import in_turn
 from app.web.authentication import read_token, require_live_session
 from app.web.input import refusal
 from app.web.limits import limit_action
-from app.web.socket import FrameContext
+from app.web.socket import FrameContext, FrameSpec
 from config import settings
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,7 @@ def handle(connection: Connection, text: str) -> None:
         ref = _ref_of(frame)
         answer = _dispatch(connection, frame)
         if ref is not None:
-            connection.send(_ack(ref, answer))
+            connection.send(_ack(ref, answer, connection.user_id))
     except AppError as error:
         connection.send(_error(ref, error))
         if isinstance(error, Unauthenticated):
@@ -135,12 +137,19 @@ def _dispatch(connection: Connection, frame: dict[str, Any]) -> Any:
     data = _data(spec.data, frame)
     if spec.action is not None:
         limit_action(connection.user_id, spec.action)
-    if spec.handler is not None:
-        return spec.handler(FrameContext(connection.caller, connection.id), data)
     if kind == "ping":
         connection.send(_PONG)
-    else:
-        _renew(connection, data)
+        return None
+    if not spec.waits_its_turn:
+        return _act(connection, spec, data)
+    with in_turn(connection.user_id):
+        return _act(connection, spec, data)
+
+
+def _act(connection: Connection, spec: FrameSpec, data: Any) -> Any:
+    if spec.handler is not None:
+        return spec.handler(FrameContext(connection.caller, connection.id), data)
+    _renew(connection, data)
     return None
 
 
@@ -172,12 +181,12 @@ def _renew(connection: Connection, data: Any) -> None:
     connection.caller = caller
 
 
-def _ack(ref: Ref, answer: Any) -> bytes:
+def _ack(ref: Ref, answer: Any, user_id: int) -> bytes:
     """`{"event":"ack","data":{"ref":..., ...answer}}`; an answer in finished JSON is spliced in."""
     head = b'{"event":"ack","data":{"ref":' + orjson.dumps(ref)
     body = answer if isinstance(answer, bytes) else orjson.dumps(answer or {})
     rest = body[1:-1]
-    return text_frame(head + (b"," + rest if rest else b"") + b"}}")
+    return Addressed(head + (b"," + rest if rest else b"") + b"}}").to(user_id)
 
 
 def _error(ref: Ref, error: AppError) -> bytes:

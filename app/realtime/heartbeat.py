@@ -13,6 +13,7 @@ from app.errors import AppError
 from app.infra.db import reading
 from app.realtime import presence, queries
 from app.realtime.connection import Connection
+from app.realtime.lease_keeper import LeaseKeeper
 from app.realtime.wire import PING, CloseCode
 from config import settings
 
@@ -29,6 +30,8 @@ class Heartbeat:
         self._connections = connections
         self._close_session = close_session
         self._sessions_checked_at = time.monotonic()
+        self._leases = LeaseKeeper(connections)
+        self._leases.look()
         gevent.spawn(self._beat)
 
     def check_sessions(self) -> None:
@@ -41,6 +44,10 @@ class Heartbeat:
         for session_id in sessions - live:
             self._close_session(session_id)
 
+    def put_leases_back(self) -> None:
+        """Renews all leases: Redis may have come back with what it knew some time ago."""
+        self._leases.put_back()
+
     def _beat(self) -> None:
         while True:
             # Often enough that a ping is never late enough to make an answering client look silent.
@@ -48,6 +55,7 @@ class Heartbeat:
             asleep_at = time.monotonic()
             gevent.sleep(tick)
             self._excuse(time.monotonic() - asleep_at - tick)
+            self._leases.look()
             try:
                 self._check_heartbeats()
                 if time.monotonic() - self._sessions_checked_at >= settings().ws_heartbeat:
@@ -74,7 +82,6 @@ class Heartbeat:
         heartbeat = settings().ws_heartbeat
         now, unix_now = time.monotonic(), time.time()
         for index, connection in enumerate(list(self._connections)):
-            silent = now - connection.last_heard
             if connection.caller.expires_at <= unix_now:
                 connection.close(CloseCode.UNAUTHENTICATED, "token expired")
             elif connection not in self._connections:
@@ -83,12 +90,14 @@ class Heartbeat:
                 connection.close(CloseCode.NO_HEARTBEAT, "no heartbeat")
             elif now - connection.renewed_at >= heartbeat:
                 connection.renewed_at = now
-                if connection.pinged_at <= connection.last_heard:
+                # Asked before the next ping: a client that only answers was heard last right after the one before.
+                has_answered = connection.pinged_at <= connection.last_heard
+                if has_answered:
                     connection.pinged_at = now
                 connection.send(PING)
-                if silent < heartbeat:
+                if has_answered:
                     # Not here: pings must not wait for Redis or PostgreSQL.
                     is_here = partial(self._connections.__contains__, connection)
-                    gevent.spawn(presence.renewed, connection.user_id, connection.id, is_here)
+                    gevent.spawn(presence.connected, connection.caller, connection.id, is_here)
             if index % 100 == 99:
                 gevent.sleep(0)

@@ -13,18 +13,18 @@ from gevent.pool import Group
 from prometheus_client import Gauge
 
 from app.chats import typing
-from app.chats.service import rooms_of_user
 from app.errors import AppError, RateLimited, Unavailable
 from app.infra import bus
 from app.infra.db import reading
-from app.realtime import presence, queries
+from app.realtime import calls, presence, queries
+from app.realtime.addressed import Addressed
 from app.realtime.connection import Connection
+from app.realtime.counts import UnreadCounts
 from app.realtime.heartbeat import Heartbeat
+from app.realtime.opening import chats_of, cursor_of_now
 from app.realtime.rooms import Rooms
 from app.realtime.subscription import Subscription
 from app.realtime.wire import CloseCode, text_frame
-from app.sync.service import current_cursor
-from app.web.authentication import require_live_session
 from app.web.input import LARGEST_ID
 from config import settings
 
@@ -45,7 +45,10 @@ class Hub:
         self._people: dict[int, set[Connection]] = {}
         self._connections: set[Connection] = set()
         self._subscription = Subscription(self._receive, self._begin_resync)
-        self._rooms = Rooms(self._subscription, self._connections.__contains__, self._expel, self._tell_to_sync)
+        self._rooms = Rooms(
+            self._subscription, self._connections.__contains__, self._expel, self._tell_to_sync, self._begin_resync
+        )
+        self._counts = UnreadCounts()
         self._lanes: dict[int, deque[tuple[bus.Header, bytes, bool]]] = {}
         self._resync_wanted = self._resyncing = False
         self._heartbeat = Heartbeat(self._connections, self.close_session)
@@ -63,8 +66,7 @@ class Hub:
         SessionRevoked, RateLimited, or Unavailable without PostgreSQL and while the process ends.
         """
         user_id = connection.user_id
-        with reading() as unit:
-            cursor = current_cursor(unit)
+        cursor = cursor_of_now()
         # Nothing waits from here to the adding: nobody slips past the drain, and handshakes at the same moment get no
         # more than the limit.
         if is_draining():
@@ -76,13 +78,11 @@ class Hub:
         open_sockets.set(len(self._connections))
         self._subscription.add([bus.user_notifications(user_id), bus.user_status(user_id)])
         # Asked after the person's channel is subscribed: what changes from here on is told there.
-        with reading() as unit:
-            require_live_session(unit, connection.caller)
-            chats = rooms_of_user(unit, user_id)
-        self._rooms.join(chats, [connection])
+        self._rooms.join(chats_of(connection.caller), [connection])
         connection.open(self._hello(connection, cursor))
+        calls.tell_live_to(connection)
         is_here = partial(self._connections.__contains__, connection)
-        gevent.spawn(presence.connected, user_id, connection.id, is_here)
+        gevent.spawn(presence.connected, connection.caller, connection.id, is_here)
 
     def disconnect(self, connection: Connection) -> None:
         """Forgets a connection; its person goes offline unless the server only restarts."""
@@ -100,7 +100,7 @@ class Hub:
                 typing.stop_all(user_id)
         self._rooms.leave(connection, list(connection.rooms))
         if not is_draining():
-            gevent.spawn(presence.disconnected, connection.user_id, connection.id)
+            gevent.spawn(presence.disconnected, connection.caller, connection.id)
 
     def close_session(self, session_id: str) -> None:
         """Closes the sockets of a session that was signed out."""
@@ -138,7 +138,11 @@ class Hub:
             return
         if kind == b"chat":
             room = self._rooms.get(int(number))
-            if room is not None:
+            if room is None:
+                return
+            if header.get("control") == "unread":
+                self._counts.take(room, frame)
+            else:
                 room.receive(header, frame, topic == b"typing")
             return
         user_id = int(number)
@@ -148,7 +152,7 @@ class Hub:
         elif "control" in header or user_id in self._lanes:
             self._line_up(user_id, header, frame, topic == b"status")
         else:
-            self._tell(user_id, frame, topic == b"status")
+            self._tell(user_id, header, frame, topic == b"status")
 
     def _line_up(self, user_id: int, header: bus.Header, frame: bytes, droppable: bool) -> None:
         """Orders take their time, and what concerns one person keeps its order: it waits in that person's lane."""
@@ -168,17 +172,29 @@ class Hub:
             lane.popleft()
         del self._lanes[user_id]
 
-    def _tell(self, user_id: int, frame: bytes, droppable: bool = False) -> None:
+    def _tell(self, user_id: int, header: bus.Header, frame: bytes, droppable: bool = False) -> None:
         if not frame:
             return  # An order that was none.
-        framed = text_frame(frame)
-        for connection in tuple(self._people.get(user_id, ())):
+        framed = Addressed(frame).to(user_id)
+        for connection in self._devices(user_id, header):
             connection.deliver(framed, droppable)
+
+    def _devices(self, user_id: int, header: bus.Header) -> list[Connection]:
+        """The sockets of a person that an event is for: of all devices, of one, or of all others."""
+        only, besides = header.get("only_session"), header.get("except_session")
+        return [
+            connection
+            for connection in self._people.get(user_id, ())
+            if only in (None, connection.caller.session_id) and connection.caller.session_id != besides
+        ]
 
     def _obey(self, user_id: int, header: bus.Header, frame: bytes, droppable: bool) -> None:
         """Carries out an order to the hub, if it is one, and hands on the event that came with it."""
         chat_id = int(header.get("subject", 0))
         control = header.get("control")
+        if control == "call_signals":
+            calls.tell_signals(chat_id, self._devices(user_id, header))
+            return
         room = self._rooms.get(chat_id)
         if control == "chat_left" and room is not None:
             room.check_members(header.get("members_revision", LARGEST_ID))
@@ -191,7 +207,7 @@ class Hub:
                 self._rooms.join({chat_id: 0}, list(self._people.get(user_id, ())))
             except AppError as error:
                 log.warning("join_waits", chat_id=chat_id, error=error.code)
-        self._tell(user_id, frame, droppable)
+        self._tell(user_id, header, frame, droppable)
         room = self._rooms.get(chat_id)
         if control == "chat_joined" and room is not None and "seq" in header:
             room.replay(connections, header["seq"])
@@ -223,6 +239,7 @@ class Hub:
         for start in range(0, len(people), _CHUNK):
             self._rejoin(people[start : start + _CHUNK])
         self._rooms.catch_up()
+        self._heartbeat.put_leases_back()
         self._tell_to_sync(self._connections)
 
     def _rejoin(self, user_ids: list[int]) -> None:
@@ -240,10 +257,10 @@ class Hub:
         ready = [connection for connection in connections if connection.ready]
         if not ready:
             return
-        with reading() as unit:
-            cursor = current_cursor(unit)
+        cursor = cursor_of_now()
         for connection in ready:
             connection.send(self._hello(connection, cursor))
+        calls.tell_live(ready)
 
 
 @lru_cache(maxsize=1)

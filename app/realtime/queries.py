@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from app.infra.db import UnitOfWork
+from app.infra.db import Prepared, UnitOfWork
 
 
 class RoomState(NamedTuple):
@@ -48,35 +48,74 @@ def live_sessions(unit: UnitOfWork, session_ids: Sequence[str]) -> set[str]:
     return {str(row[0]) for row in rows}
 
 
-def presence_audience(unit: UnitOfWork, user_id: int) -> list[int]:
-    """Who may see a person come and go: peers of direct chats, who has the person as a contact; nobody blocked.
+class Audience(NamedTuple):
+    """A page of those who may see a person, and where there may be more the id after which they come."""
 
-    A chat counts from its first message on, and before that only where the person has it in the list: opening one must
-    not be enough to follow a stranger.
+    viewers: list[int]
+    last: int | None
+
+
+# A chat counts from its first message on, and before that only where the person has it in the list: opening one must
+# not be enough to follow a stranger. OFFSET 0: the peers are found by the person's chats, not by walking all people,
+# and each state by its whole key, or those of somebody with thousands of chats would be compared each with each.
+_AUDIENCES = Prepared(
+    "presence_audiences",
+    ("bigint[]", "bigint[]", "integer"),
     """
-    rows = unit.execute(
-        text("""
-            (SELECT o.user_id FROM chat_members m
-             JOIN chats c ON c.id = m.chat_id AND c.type = 'direct'
-             JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
-             JOIN chat_members o ON o.chat_id = m.chat_id AND o.user_id <> m.user_id
-             WHERE m.user_id = :user_id AND (c.last_seq > 0 OR NOT s.hidden)
-             UNION SELECT user_id FROM contacts WHERE contact_id = :user_id)
-            EXCEPT SELECT blocked_id FROM blocks WHERE user_id = :user_id"""),
-        {"user_id": user_id},
-    )
-    return [row[0] for row in rows]
+    SELECT u.id, p.viewers, p.last
+    FROM unnest($1, $2) AS u (id, after)
+    CROSS JOIN LATERAL (
+      WITH page AS MATERIALIZED (
+        (SELECT peers.user_id FROM (
+           SELECT o.user_id FROM chat_members m
+           JOIN chats c ON c.id = m.chat_id AND c.type = 'direct'
+           CROSS JOIN LATERAL (
+             SELECT hidden FROM user_chat_states WHERE user_id = m.user_id AND chat_id = m.chat_id OFFSET 0) s
+           CROSS JOIN LATERAL (
+             SELECT user_id FROM chat_members WHERE chat_id = m.chat_id AND user_id <> m.user_id OFFSET 0) o
+           WHERE m.user_id = u.id AND (c.last_seq > 0 OR NOT s.hidden) AND o.user_id > u.after
+           OFFSET 0) peers
+         ORDER BY peers.user_id LIMIT $3)
+        UNION
+        (SELECT k.user_id FROM contacts k WHERE k.contact_id = u.id AND k.user_id > u.after
+         ORDER BY k.user_id LIMIT $3)
+        ORDER BY user_id LIMIT $3)
+      SELECT
+        ARRAY(SELECT user_id FROM page EXCEPT SELECT blocked_id FROM blocks WHERE user_id = u.id) AS viewers,
+        (SELECT CASE WHEN count(*) = $3 THEN max(user_id) END FROM page) AS last) p""",
+)
+_AUDIENCE_PAGE = 1000
 
 
-def last_seen(unit: UnitOfWork, user_id: int, is_leaving: bool) -> datetime | None:
-    """When a person was last seen (UTC); now, and kept, for one who goes offline.
+def presence_audiences(unit: UnitOfWork, after: Mapping[int, int]) -> dict[int, Audience]:
+    """Who may see each person come and go, past the viewer that `after` has for the person; at most 1,000 of each.
 
-    Locks the person's row, so that changes of presence are told in the order in which they are looked at.
+    These are peers of direct chats and who has the person as a contact; nobody blocked.
     """
-    statement = (
-        "UPDATE users SET last_seen_at = now() WHERE id = :user_id RETURNING last_seen_at"
-        if is_leaving
-        else "SELECT last_seen_at FROM users WHERE id = :user_id FOR NO KEY UPDATE"
-    )
-    found: datetime | None = unit.execute(text(statement), {"user_id": user_id}).scalar_one_or_none()
+    rows = _AUDIENCES.rows(unit.connection, list(after), list(after.values()), _AUDIENCE_PAGE)
+    return {user_id: Audience(viewers, last) for user_id, viewers, last in rows}
+
+
+_HOLD = Prepared(
+    "presence_hold",
+    ("bigint[]",),
+    "SELECT id, last_seen_at FROM users WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+)
+_LEAVE = Prepared(
+    "presence_leave",
+    ("bigint[]", "double precision[]"),
+    """
+    UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, now() - make_interval(secs => l.seconds_ago))
+    FROM unnest($1, $2) AS l (id, seconds_ago) WHERE u.id = l.id RETURNING u.id, u.last_seen_at""",
+)
+
+
+def last_seen(unit: UnitOfWork, user_ids: Sequence[int], leaving: Mapping[int, float]) -> dict[int, datetime | None]:
+    """When each of the people was last seen (UTC); for those `leaving` that is so many seconds ago, and is kept.
+
+    Locks their rows, so that changes of presence are told in the order in which they are looked at.
+    """
+    found: dict[int, datetime | None] = dict(_HOLD.rows(unit.connection, list(user_ids)))
+    if leaving:
+        found.update(_LEAVE.rows(unit.connection, list(leaving), list(leaving.values())))
     return found

@@ -22,7 +22,8 @@ from app.errors import AppError
 from app.infra.bus import Header
 from app.infra.db import reading
 from app.messages.service import frames_between
-from app.realtime.wire import text_frame
+from app.messages.unread import tell_counts
+from app.realtime.addressed import Addressed
 
 if TYPE_CHECKING:
     from app.realtime.connection import Connection
@@ -56,6 +57,7 @@ class Room:
         "_held",
         "_newcomers",
         "_replays",
+        "_resync",
         "_tell_to_sync",
         "chat_id",
         "connections",
@@ -69,8 +71,12 @@ class Room:
         chat_id: int,
         expel: Callable[[int, set[int]], None],
         tell_to_sync: Callable[[Iterable[Connection]], None],
+        resync: Callable[[], None],
     ) -> None:
-        """`expel(chat_id, user_ids)` takes former members' sockets out; `tell_to_sync` is for what the room skips."""
+        """`expel(chat_id, user_ids)` takes former members' sockets out; `tell_to_sync` is for what the room skips.
+
+        `resync` has all sockets of the process told as soon as that is possible, and never fails.
+        """
         self.chat_id = chat_id
         self.connections: set[Connection] = set()
         self.members_revision = _NEWEST
@@ -80,6 +86,7 @@ class Room:
         self._newcomers: set[int] = set()
         self._expel = expel
         self._tell_to_sync = tell_to_sync
+        self._resync = resync
         self._arrived = Event()
         self._backlog: deque[tuple[Header, bytes, bool]] = deque()
         self._early: dict[int, tuple[Header, bytes] | None] = {}
@@ -170,9 +177,17 @@ class Room:
                     self._early.clear()
                     self._held.clear()
                     self._replays.clear()
-                    self._tell_to_sync(self.connections)
+                    self._give_up()
         finally:
             self._busy = False
+
+    def _give_up(self) -> None:
+        """Has the clients here sync; where not even that works, all of the process, once it does."""
+        try:
+            self._tell_to_sync(self.connections)
+        except Exception as error:
+            log.warning("room_not_told", chat_id=self.chat_id, error=type(error).__name__)
+            self._resync()
 
     def _await_missing(self) -> None:
         """Gives what is late a moment to come, and delivers as soon as it has."""
@@ -191,9 +206,13 @@ class Room:
                 found = frames_between(self.chat_id, after_seq, self.delivered_seq)
                 # The order may have come after a removal, and what was read has no revision of its own.
                 self._reload_members()
+                newcomers = self.connections.intersection(connections)
                 for _, frame in found:
-                    for connection in self.connections.intersection(connections):
-                        connection.deliver(text_frame(frame))
+                    addressed = Addressed(frame)
+                    for connection in newcomers:
+                        connection.deliver(addressed.to(connection.user_id))
+                # Counts of these messages may have been told before anybody was here.
+                tell_counts(self.chat_id, {connection.user_id for connection in newcomers})
             self._replays.pop(0)
 
     def _take_backlog(self) -> None:
@@ -280,7 +299,7 @@ class Room:
     def _broadcast(self, header: Header, frame: bytes, droppable: bool) -> None:
         if not frame:
             return  # An order that has no business here.
-        framed = text_frame(frame)
+        addressed = Addressed(frame)
         sender, left_out = header.get("except_connection"), header.get("except_users", ())
         receivers = tuple(self.connections)
         for start in range(0, len(receivers), _MOST_AT_ONCE):
@@ -288,4 +307,4 @@ class Room:
                 gevent.sleep(0)  # Others are served in between; this chat's next event waits behind this one.
             for connection in receivers[start : start + _MOST_AT_ONCE]:
                 if connection.id != sender and connection.user_id not in left_out and connection in self.connections:
-                    connection.deliver(framed, droppable)
+                    connection.deliver(addressed.to(connection.user_id), droppable)

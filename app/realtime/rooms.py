@@ -11,6 +11,7 @@ from app.infra import bus
 from app.infra.db import reading
 from app.realtime import queries
 from app.realtime.connection import Connection
+from app.realtime.opening import room_states
 from app.realtime.room import Room
 from app.realtime.subscription import Subscription
 
@@ -28,6 +29,7 @@ class Rooms:
         is_here: Callable[[Connection], bool],
         expel: Callable[[int, set[int]], None],
         tell_to_sync: Callable[[Iterable[Connection]], None],
+        resync: Callable[[], None],
     ) -> None:
         """`is_here` tells whether a connection is still the hub's; for the others see Room."""
         self._rooms: dict[int, Room] = {}
@@ -35,6 +37,7 @@ class Rooms:
         self._is_here = is_here
         self._expel = expel
         self._tell_to_sync = tell_to_sync
+        self._resync = resync
         self.get = self._rooms.get
 
     def join(self, revisions: Mapping[int, int], connections: Iterable[Connection]) -> None:
@@ -52,7 +55,7 @@ class Rooms:
         for chat_id, members_revision in revisions.items():
             room = self._rooms.get(chat_id)
             if room is None:
-                room = self._rooms[chat_id] = new[chat_id] = Room(chat_id, self._expel, self._tell_to_sync)
+                room = self._rooms[chat_id] = new[chat_id] = self._new_room(chat_id)
             elif room.delivered_seq is None:
                 opening.append(room.opened)
             room.admit(joining, members_revision)
@@ -95,12 +98,14 @@ class Rooms:
                 if (room := self._rooms.get(chat_id)) is not None:
                     room.catch_up(*state)
 
+    def _new_room(self, chat_id: int) -> Room:
+        return Room(chat_id, self._expel, self._tell_to_sync, self._resync)
+
     def _open(self, rooms: Mapping[int, Room]) -> None:
         chat_ids = list(rooms)
         for start in range(0, len(chat_ids), _CHUNK):
             chunk = chat_ids[start : start + _CHUNK]
-            with reading() as unit:
-                states = queries.room_states(unit, chunk)
+            states = room_states(chunk)
             for chat_id in chunk:
                 room = rooms[chat_id]
                 # Not one made since in the place of one that was left: its channels are not confirmed yet.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 import gevent
 import structlog
@@ -13,7 +13,7 @@ from redis import RedisError
 from redis.connection import AbstractConnection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.infra.redis import make_client
+from app.infra.redis import make_connection
 from app.infra.redis_writer import RESYNC_CHANNEL
 from config import settings
 
@@ -110,9 +110,7 @@ class Subscription:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _connect(self) -> AbstractConnection:
-        pool = make_client(settings().redis).connection_pool
-        pool.connection_kwargs["protocol"] = 2
-        connection = cast(AbstractConnection, pool.make_connection())
+        connection = make_connection(settings().redis)
         connection.connect()
         for channel in self._wanted:
             self._waiting.setdefault(channel, Event())

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 from gevent.lock import BoundedSemaphore
 
 from app.errors import Unavailable
-from config import settings
 
 # How long a socket waits for its turn, in seconds: a client waits about as long for its greeting.
 _LONGEST_WAIT = 15.0
-
-
-@lru_cache(maxsize=1)
-def _turns() -> BoundedSemaphore:
-    """As many as half of the pool has connections."""
-    return BoundedSemaphore(max(1, (settings().db_pool_size + settings().db_pool_overflow) // 2))
+# As many as ask PostgreSQL together.
+_turns = BoundedSemaphore(100)
 
 
 @contextmanager
 def opening_in_turn() -> Iterator[None]:
     """Lets few sockets open at the same time, the others after them; raises Unavailable after 15 s of waiting."""
-    if not _turns().acquire(timeout=_LONGEST_WAIT):
+    if not _turns.acquire(timeout=_LONGEST_WAIT):
         raise Unavailable(retry_after=1)
     try:
         yield
     finally:
-        _turns().release()
+        _turns.release()

@@ -8,15 +8,15 @@ a transaction that was slow may still put a row between the two, and then it is 
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
-from app.chats.changes import changed_chats
-from app.chats.message import present
+from app.chats.changes import present_changes
+from app.chats.message import Message, present, tombstone
 from app.errors import Unavailable
 from app.infra.db import UnitOfWork, reading
-from app.sync import queries
+from app.sync import page_queries, queries
 from app.sync.schemas import Changes
 from app.web.input import LARGEST_ID
 from app.web.pagination import decode_cursor, encode_cursor
@@ -45,6 +45,19 @@ class Cursor(NamedTuple):
         """What clients are given."""
         return encode_cursor(*self)
 
+    @property
+    def removed_after(self) -> int:
+        """Past which revision chats that went are named: up to it no device can have them that comes with this cursor.
+
+        Who reads the snapshot has nothing to drop but what went after an earlier page of it.
+        """
+        if self.is_snapshot:
+            return self.safe or LARGEST_ID
+        return self.position
+
+
+_BEGINNING = Cursor(0, 0, True)
+
 
 def blind_spots(unit: UnitOfWork) -> BlindSpots:
     """What PostgreSQL hides from this process and cursors stand on."""
@@ -71,27 +84,33 @@ def changes(unit: UnitOfWork, user_id: int, cursor_text: str | None) -> Changes:
 
     Raises ValidationFailed for a cursor that is not ours.
     """
-    # Read before anything else: whatever is committed later has a revision past it.
-    horizon = queries.horizon(unit)
-    cursor = Cursor(horizon, 0, True) if cursor_text is None else _read(cursor_text)
+    cursor = _BEGINNING if cursor_text is None else _read(cursor_text)
+    most_messages = 0 if cursor.is_snapshot else LARGEST_PAGE + 1
+    page = page_queries.page(unit, user_id, cursor.position, most_messages, LARGEST_PAGE + 1, cursor.removed_after)
     if cursor.position == cursor.safe:
-        cursor = cursor._replace(safe=max(horizon, cursor.safe))
-    messages = [] if cursor.is_snapshot else queries.messages(unit, user_id, cursor.position, LARGEST_PAGE + 1)
-    page_ends_at = messages[LARGEST_PAGE - 1][queries.REVISION] if len(messages) > LARGEST_PAGE else LARGEST_ID
-    # Who reads the snapshot has nothing to drop but what went after an earlier page of it.
-    removed_after = cursor.safe if cursor.is_snapshot else cursor.position
-    chats = changed_chats(unit, user_id, cursor.position, page_ends_at, LARGEST_PAGE, removed_after)
-    if chats.last_revision is not None:
-        page_ends_at = chats.last_revision
+        cursor = cursor._replace(safe=max(page.horizon, cursor.safe))
+    page_ends_at = LARGEST_ID
+    if len(page.messages) > LARGEST_PAGE:
+        page_ends_at = page.messages[LARGEST_PAGE - 1][page_queries.REVISION]
+    chats = [chat for chat in page.chats if chat.revision <= page_ends_at]
+    if len(chats) > LARGEST_PAGE:
+        page_ends_at = chats[LARGEST_PAGE - 1].revision
     has_more = page_ends_at < LARGEST_ID
     next_cursor = cursor._replace(position=page_ends_at) if has_more else Cursor(cursor.safe, cursor.safe, False)
+    changed = present_changes(chats[:LARGEST_PAGE])
     return {
-        "chats": chats.chats,
-        "messages": [present(row) for row in messages if row[queries.REVISION] <= page_ends_at],
-        "removed_chat_ids": chats.removed_ids,
+        "chats": changed.chats,
+        "messages": [_kept(row) for row in page.messages if row[page_queries.REVISION] <= page_ends_at],
+        "removed_chat_ids": [removed["chat_id"] for removed in changed.removed],
+        "removed_chats": changed.removed,
         "next_cursor": next_cursor.text,
         "has_more": has_more,
     }
+
+
+def _kept(row: tuple[Any, ...]) -> Message:
+    message = present(row)
+    return tombstone(message) if row[page_queries.IS_DELETED_FOR_ME] else message
 
 
 def _read(text: str) -> Cursor:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from app.errors import FieldError, MalformedRequest, TooLarge, UnsupportedMediaType, ValidationFailed
+from app.web.body import deadline
 
 LARGEST_ID = 2**53 - 1
 
 _MOST_PROBLEMS = 20
 _LONGEST_FIELD = 100
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # What the JSON parser says of a lone surrogate in the midst of a string, and at its end.
 _LONE_SURROGATE = ("surrogate", "unexpected end of hex escape")
 
@@ -38,6 +42,24 @@ Text = Annotated[str, AfterValidator(_clean)]
 """Text that can be stored: no NUL, no lone surrogates."""
 
 
+def _written_as_rfc_3339(value: Any) -> Any:
+    """Keeps numbers and dates out, which would be taken for times as well."""
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a time as 2026-11-22T10:02:00Z")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not a time that a calendar has") from None
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_as_rfc_3339), AfterValidator(_in_utc)]
+"""A time (RFC 3339), in UTC."""
+
+
 class Body(BaseModel):
     """The root of JSON bodies and frame data: strict types, no unknown fields."""
 
@@ -48,6 +70,12 @@ class Query(BaseModel):
     """The root of query strings: text becomes numbers and booleans, unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Headers(BaseModel):
+    """The root of what is read from headers, whose names are the fields' aliases; others are not looked at."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 
 class Page(Query):
@@ -69,7 +97,8 @@ def read_body(model: type[Model]) -> Model:
 
 def _raw_body() -> bytes:
     try:
-        raw = request.get_data(cache=False)
+        with deadline():
+            raw = request.get_data(cache=False)
     except HTTPException:
         raise
     except Exception as error:  # Each server has its own kinds of errors for broken chunks and lost connections.
@@ -90,13 +119,28 @@ def parse(model: type[Model], raw: bytes | str) -> Model:
 
 def read_query(model: type[Model]) -> Model:
     """The request's query string as `model`; a name given twice is refused unless the field is a list."""
+    if not request.query_string:
+        return _validated(model, {})
     values: dict[str, Any] = {}
     for name, given in request.args.lists():
         if len(given) > 1:
             raise ValidationFailed(errors=[{"field": name, "message": "given more than once"}])
         values[name] = given[0]
+    return _validated(model, values)
+
+
+def _validated(model: type[Model], values: dict[str, Any]) -> Model:
     try:
         return model.model_validate(values)
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+def read_headers(model: type[Model]) -> Model:
+    """The headers that `model` names; raises ValidationFailed."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    try:
+        return model.model_validate({name: request.headers[name] for name in names if name in request.headers})
     except ValidationError as error:
         raise refusal(error) from None
 

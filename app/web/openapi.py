@@ -25,12 +25,13 @@ from app.errors import (
     SessionRevoked,
     TokenExpired,
     TooLarge,
+    TooManyAtOnce,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
     ValidationFailed,
 )
-from app.web.endpoint import Operation
+from app.web.endpoint import Bytes, Operation
 from app.web.errors import PROBLEM_TYPE
 from app.web.input import LARGEST_ID
 from app.web.metrics import version
@@ -56,6 +57,14 @@ _HEADERS: Schema = {
 }
 
 
+# Who comes by a signed link needs no token.
+_SECURITY: dict[str, list[Schema]] = {
+    "none": [],
+    "link": [{"bearer": []}, {}],
+    "session": [{"bearer": []}],
+    "token": [{"bearer": []}],
+}
+
 _UNCHANGED: Schema = {
     "description": "`If-None-Match` names what would be answered.",
     "headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}},
@@ -79,8 +88,14 @@ def declared_operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
     for rule in app.url_map.iter_rules():
         declared = getattr(app.view_functions[rule.endpoint], "operation", None)
         if declared is not None:
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            for method in sorted(_methods(rule)):
                 yield rule, method.lower(), declared
+
+
+def _methods(rule: Rule) -> set[str]:
+    """What a rule is for; HEAD comes with every GET, and only without one is it a use of its own."""
+    methods = (rule.methods or set()) - {"OPTIONS"}
+    return methods - {"HEAD"} if "GET" in methods else methods
 
 
 def document(app: Flask) -> Schema:
@@ -100,6 +115,9 @@ def document(app: Flask) -> Schema:
         paths[path][method] = {"operationId": identifier, "tags": [tag], **_operation(rule, declared, schemas)}
         if method == "get":
             paths[path][method]["responses"]["304"] = _UNCHANGED
+        elif method == "head":
+            for answer in paths[path][method]["responses"].values():
+                answer.pop("content", None)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Paperplane", "version": version(), "description": _DESCRIPTION},
@@ -123,7 +141,7 @@ def _operation(rule: Rule, declared: Operation, schemas: Schemas) -> Schema:
     summary, _, description = (inspect.getdoc(declared.handler) or "").partition("\n")
     content: Schema = {
         "summary": summary.rstrip("."),
-        "security": [] if declared.authentication == "none" else [{"bearer": []}],
+        "security": _SECURITY[declared.authentication],
         "parameters": [*_path_parameters(rule, declared), *_query_parameters(declared, schemas)],
         "responses": _answers(declared, schemas) | _problems(rule, declared),
     }
@@ -132,6 +150,9 @@ def _operation(rule: Rule, declared: Operation, schemas: Schemas) -> Schema:
     if declared.body is not None:
         body = {"content": {"application/json": {"schema": schemas.received(declared.body)}}}
         content["requestBody"] = body | {"required": any(f.is_required() for f in declared.body.model_fields.values())}
+    elif declared.takes is not None:
+        raw = {"content": {declared.takes.media_type: {"schema": declared.takes.schema}}}
+        content["requestBody"] = raw | {"required": declared.takes.is_required}
     return content
 
 
@@ -143,13 +164,16 @@ def _path_parameters(rule: Rule, declared: Operation) -> Iterator[Schema]:
 
 
 def _query_parameters(declared: Operation, schemas: Schemas) -> Iterator[Schema]:
-    for name, schema, is_required in schemas.fields(declared.query) if declared.query is not None else ():
-        yield {"name": name, "in": "query", "required": is_required, "schema": schema}
+    for place, model in ("query", declared.query), ("header", declared.headers):
+        for name, schema, is_required in schemas.fields(model) if model is not None else ():
+            yield {"name": name, "in": place, "required": is_required, "schema": schema}
 
 
 def _answers(declared: Operation, schemas: Schemas) -> Schema:
     answer: Schema = {"headers": {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}}
-    if declared.answers is not None:
+    if declared.answers is Bytes:
+        answer["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    elif declared.answers is not None:
         answer["content"] = {"application/json": {"schema": schemas.answered(declared.answers)}}
     return {
         str(status): {"description": HTTPStatus(status).phrase, **answer}
@@ -167,12 +191,14 @@ def _problems(rule: Rule, declared: Operation) -> Schema:
 def _edge_errors(rule: Rule, declared: Operation) -> Iterator[type[AppError]]:
     """What an endpoint may answer before or around its handler."""
     if declared.authentication != "none":
-        yield from (Unauthenticated, TokenExpired, SessionRevoked, RateLimited)
+        yield from (Unauthenticated, TokenExpired, SessionRevoked, RateLimited, TooManyAtOnce)
     if rule.arguments:
         yield NotFound
     if declared.body is not None:
         yield from (MalformedRequest, TooLarge, UnsupportedMediaType)
-    if declared.body is not None or declared.query is not None:
+    if declared.takes is not None:
+        yield from (MalformedRequest, TooLarge, UnsupportedMediaType)
+    if declared.body is not None or declared.query is not None or declared.headers is not None:
         yield ValidationFailed
     yield Unavailable
 

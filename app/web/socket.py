@@ -27,6 +27,7 @@ Handler = Callable[[FrameContext, Any], Any]
 class FrameSpec:
     """A frame that clients send: the model of its data, what its `ack` carries, its handler, the rate limit.
 
+    It `waits_its_turn` where a person's requests and frames that are at work at once are bounded, see app/web/at_once.
     Without a handler it concerns the connection itself, and the gateway handles it.
     """
 
@@ -35,6 +36,7 @@ class FrameSpec:
     handler: Handler | None
     summary: str
     action: str | None = None
+    waits_its_turn: bool = True
 
 
 @dataclass(frozen=True, slots=True)

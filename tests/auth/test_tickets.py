@@ -10,7 +10,8 @@ import pytest
 
 from app.auth import service
 from app.errors import TokenExpired, Unauthenticated, Unavailable
-from app.infra import redis
+from app.infra.redis import make_client
+from app.infra.redis_batches import RedisBatches
 from app.web.authentication import Caller, read_token
 from config import settings
 from tests.auth.clients import Person
@@ -75,9 +76,8 @@ def test_a_ticket_lives_no_longer_than_its_access_token(person: Person) -> None:
 
 def test_no_ticket_is_taken_while_redis_is_away(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = person.post("/auth/ws-ticket").json["ticket"]
-    fresh = redis.Breaker()
-    monkeypatch.setattr("app.auth.service.tickets._breaker", fresh)
-    nowhere = redis.make_client("redis://127.0.0.1:9/0")
-    monkeypatch.setattr(redis, "client", lambda: nowhere)
+    monkeypatch.setattr("app.auth.service.tickets._batches", RedisBatches())
+    nowhere = make_client("redis://127.0.0.1:9/0")
+    monkeypatch.setattr("app.infra.redis_batches.client", lambda: nowhere)
     with pytest.raises(Unavailable):
         service.redeem_ticket(ticket)

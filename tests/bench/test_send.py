@@ -88,6 +88,14 @@ def test_a_message_that_comes_back_to_the_socket_that_sent_it_is_noted_and_no_pr
     assert deliveries.notes_of(members) == ["1 deliveries were to the socket that sent the message"]
 
 
+@pytest.mark.parametrize(
+    ("received", "is_complete"),
+    [([10, 20, 30], True), ([10, 20], False), ([10, 20, 20], False), ([10, 20, 20, 30], True)],
+)
+def test_all_has_arrived_only_once_each_has_what_the_others_sent(received: list[int], is_complete: bool) -> None:
+    assert deliveries.is_complete(_group({1: [10, 20, 30], 2: received})) == is_complete
+
+
 def test_rows_that_are_what_was_acknowledged_are_no_problem() -> None:
     rows = [(100, 1, 8, "a"), (101, 1, 9, "b"), (102, 2, 1, "c")]
     assert stored.problems_of(rows, {1: 7, 2: 0}, [100, 101, 102]) == []

@@ -6,6 +6,8 @@ import operator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from sqlalchemy import text
+
 from app.chats import service
 from app.chats.locking import lock_chat
 from app.contacts import service as contacts
@@ -16,6 +18,7 @@ from tests.chats.membership import (
     add,
     assert_whole,
     change,
+    channel,
     during,
     give_role,
     join,
@@ -53,6 +56,18 @@ def test_strangers_neither_wait_for_a_chat_that_is_being_changed_nor_learn_of_it
     with unit_of_work() as unit:
         lock_chat(unit, group, ada.id)
         assert together(*acts) == ["not_found"] * len(acts)
+
+
+def test_who_may_not_add_people_neither_waits_for_their_rows_nor_holds_them(people: People) -> None:
+    ada, bob, eve = people(3)
+    acts = {
+        "not_found": partial(add, eve, ada.group(), bob),
+        "forbidden": partial(add, eve, channel(ada, eve), bob),
+        "conflict": partial(add, eve, eve.direct_chat(ada), bob),
+    }
+    with unit_of_work() as unit:
+        unit.execute(text("SELECT 1 FROM users WHERE id = :id FOR NO KEY UPDATE"), {"id": bob.id})
+        assert together(*acts.values()) == list(acts)
 
 
 def test_who_is_just_blocking_somebody_is_not_added_by_them(people: People) -> None:

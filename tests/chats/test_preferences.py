@@ -22,6 +22,9 @@ from tests.people import Person, Socket
 
 People = Callable[[int], list[Person]]
 
+# More than 1,000 messages a second in one chat put its revision ahead of the clock.
+_AHEAD = "next_message_id(revision + (5000::bigint << 12))"
+
 
 def pin(person: Person, chat_id: int, pinned: bool = True) -> Any:
     return person.post(f"/chats/{chat_id}/pin", {"pinned": pinned}, status=200)
@@ -55,6 +58,34 @@ def test_a_pin_is_ones_own_and_stands_first(people: People) -> None:
     assert (listed(ada), listed(bob)) == ([first, second], [second, first])
     assert not pin(ada, first, pinned=False)["is_pinned"]
     assert listed(ada) == [second, first]
+
+
+def test_what_one_sets_is_past_what_was_seen_of_the_chat_also_where_that_is_ahead_of_the_clock(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    ada.send(chat_id, "Hello")
+    acts: list[Callable[[], Any]] = [
+        lambda: pin(ada, chat_id),
+        lambda: pin(ada, chat_id, pinned=False),
+        lambda: ada.post(f"/chats/{chat_id}/mute", {"muted": True}),
+        lambda: ada.post(f"/chats/{chat_id}/mute", {"muted": False}),
+    ]
+    for act in acts:
+        run(f"UPDATE chats SET revision = {_AHEAD} WHERE id = :chat", chat=chat_id)
+        seen = ada.get(f"/chats/{chat_id}")["revision"]
+        act()
+        assert ada.get(f"/chats/{chat_id}")["revision"] > seen
+
+
+def test_a_chat_that_is_opened_again_is_past_what_was_seen_of_it(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    assert delete(ada, chat_id) == 204
+    run(f"UPDATE chats SET revision = {_AHEAD} WHERE id = :chat", chat=chat_id)
+    seen = ada.get(f"/chats/{chat_id}")["revision"]
+    with ada.socket() as hers:
+        ada.direct_chat(bob)
+        assert hers.next("chat_updated", id=chat_id)["revision"] > seen
 
 
 def test_pinning_twice_changes_nothing(people: People) -> None:
@@ -311,7 +342,7 @@ def test_ones_own_settings_reach_the_other_devices_by_sync_and_nobody_else(peopl
     ada, bob = people(2)
     group, direct = ada.group(bob), ada.direct_chat(bob)
     ada.send(direct, "hello")
-    cursors = {person.id: person.get("/sync")["next_cursor"] for person in (ada, bob)}
+    cursors = {person.id: person.caught_up() for person in (ada, bob)}
     before = {chat["id"]: chat["revision"] for chat in bob.get("/chats")["items"]}
     pin(ada, group)
     ada.post(f"/chats/{group}/mute", {"muted": True})
@@ -326,7 +357,7 @@ def test_ones_own_settings_reach_the_other_devices_by_sync_and_nobody_else(peopl
 
 def test_clearing_a_direct_chat_that_was_only_opened_shows_the_other_side_nothing(people: People) -> None:
     ada, bob = people(2)
-    cursor = bob.get("/sync")["next_cursor"]
+    cursor = bob.caught_up()
     chat_id = ada.direct_chat(bob)
     assert ada.call("DELETE", f"/chats/{chat_id}/history?for_everyone=true").status_code == 204
     changed = bob.get("/sync", cursor=cursor)

@@ -95,3 +95,26 @@ def test_who_does_not_have_a_direct_chat_in_the_list_is_not_told_that_it_is_remo
         gone = [event["data"]["chat_id"] for event in hers.events if event["event"] == "chat_removed"]
         assert gone == [opened, used]
         assert [event for event in his.events if event["event"] == "chat_removed"] == []
+
+
+def test_catching_up_tells_a_removal_with_the_revision_of_the_event(people: People) -> None:
+    ada, bob = people(2)
+    group, direct = ada.group(bob), ada.direct_chat(bob)
+    ada.send(direct, "hello")
+    cursor = bob.caught_up()
+    with bob.socket() as his:
+        assert remove(ada, group, bob).status_code == 204
+        assert delete(bob, direct).status_code == 204
+        told = [his.next("chat_removed", chat_id=chat_id) for chat_id in (group, direct)]
+    assert bob.get("/sync", cursor=cursor)["removed_chats"] == told
+
+
+def test_the_end_of_a_chat_is_caught_up_past_what_a_member_was_just_setting(people: People) -> None:
+    ada, bob = people(2)
+    group = ada.group(bob)
+    cursor = bob.caught_up()
+    run(f"UPDATE user_chat_states SET revision = {_AHEAD} WHERE chat_id = :c AND user_id = :u", c=group, u=bob.id)
+    seen = bob.get(f"/chats/{group}")["revision"]
+    assert delete(ada, group).status_code == 204
+    (removed,) = bob.get("/sync", cursor=cursor)["removed_chats"]
+    assert (removed["chat_id"], removed["revision"] >= seen) == (group, True)

@@ -54,3 +54,12 @@ def test_bad_input_is_refused_by_field_without_repeating_the_password(
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert create(monkeypatch, "a long password", "--phone", new_phone()) == 1
     assert "--username" in capsys.readouterr().err
+
+
+def test_without_a_terminal_it_says_how_to_give_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    given = ("--phone", new_phone(), "--username", f"user_{secrets.token_hex(6)}", "--first-name", "Ada")
+    assert main(["create-user", *given]) == 1
+    assert "--password-stdin" in capsys.readouterr().err

@@ -159,6 +159,17 @@ def test_too_few_open_files_are_found(current: Settings) -> None:
     assert found(machine.check(current), "Open files").level is Level.WARNING
 
 
+def test_the_requests_that_come_beside_the_sockets_need_files_too(
+    current: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (5_000, 5_000))
+    current.web_connections = 2_400
+    finding = found(machine.check(current), "Open files")
+    assert (finding.level, "5100" in finding.text) == (Level.WARNING, True)
+    current.web_connections = 2_300
+    assert found(machine.check(current), "Open files").level is Level.GOOD
+
+
 def test_a_wrong_unread_count_is_found_and_makes_the_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,21 @@ def presences(socket: Socket, of: Person) -> list[dict[str, Any]]:
     return [e["data"] for e in socket.events if e["event"] == "presence" and e["data"]["user_id"] == of.id]
 
 
+def test_whom_one_has_blocked_is_listed_by_name_page_by_page_until_the_block_ends(people: People) -> None:
+    ada, bob, *others = people(5)
+    for person in others:
+        block(ada, person)
+    block(bob, ada)
+    assert [user["id"] for user in ada.get("/blocks")["items"]] == [person.id for person in others]
+    assert ada.get("/blocks")["items"][0] == ada.get(f"/users/{others[0].id}")
+    page = ada.get("/blocks", limit=2)
+    assert [user["id"] for user in page["items"]] == [person.id for person in others[:2]]
+    rest = ada.get("/blocks", limit=2, cursor=page["next_cursor"])
+    assert ([user["id"] for user in rest["items"]], rest["next_cursor"]) == ([others[2].id], None)
+    block(ada, others[0], "DELETE")
+    assert [user["id"] for user in ada.get("/blocks")["items"]] == [person.id for person in others[1:]]
+
+
 def test_the_blocked_cannot_message_over_either_door_and_can_again_after_the_block(
     pair: tuple[Person, Person, int],
 ) -> None:
@@ -191,22 +206,21 @@ def test_who_only_opened_a_chat_is_told_neither_of_presence_nor_of_a_block(peopl
         assert his.next("presence", user_id=ada.id)["status"] == "offline"
 
 
-def test_the_typing_of_the_blocked_does_not_reach_who_blocks_and_the_other_way_it_does(
-    pair: tuple[Person, Person, int],
-) -> None:
+def test_neither_who_blocks_nor_the_blocked_sees_the_other_typing(pair: tuple[Person, Person, int]) -> None:
     ada, bob, chat_id = pair
     ada.send(chat_id, "from here on both have the chat in their lists")
     with ada.socket() as hers, bob.socket() as his:
-        for is_typing in (True, False):
-            assert his.ask("typing", {"chat_id": chat_id, "is_typing": is_typing})["event"] == "ack"
-        hers.ask("typing", {"chat_id": chat_id, "is_typing": True})
-        his.next("typing", user_id=ada.id)
-        assert [
-            event for event in hers.quiet() if event["event"] == "typing" and event["data"]["user_id"] == bob.id
-        ] == []
+        for typist in (hers, his):
+            for is_typing in (True, False):
+                assert typist.ask("typing", {"chat_id": chat_id, "is_typing": is_typing})["event"] == "ack"
+        sent = ada.send(chat_id, "a sign that all before has come")
+        for socket in (hers, his):
+            socket.next("new_message", id=sent["id"])
+            assert [event for event in socket.events if event["event"] == "typing"] == []
         block(ada, bob, "DELETE")
-        his.ask("typing", {"chat_id": chat_id, "is_typing": True})
-        assert hers.next("typing", user_id=bob.id)["is_typing"] is True
+        for typist, witness, person in ((his, hers, bob), (hers, his, ada)):
+            typist.ask("typing", {"chat_id": chat_id, "is_typing": True})
+            assert witness.next("typing", user_id=person.id)["is_typing"] is True
 
 
 def test_the_reading_of_the_blocked_is_still_told(pair: tuple[Person, Person, int]) -> None:

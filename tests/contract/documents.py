@@ -28,11 +28,15 @@ def rest_operations() -> dict[str, Document]:
 
 
 def routes() -> set[str]:
-    """Every rule of the application as `METHOD /path`, also those that OpenAPI leaves out."""
+    """Every rule of the application as `METHOD /path`, also those that OpenAPI leaves out.
+
+    HEAD comes with every GET, and is one by itself where there is none.
+    """
     return {
         f"{method} {_template(rule.rule)}"
         for rule in _APP.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        for method in rule.methods or ()
+        if method != "OPTIONS" and not (method == "HEAD" and "GET" in (rule.methods or ()))
     }
 
 

@@ -25,7 +25,11 @@ from tests.processes import Api
 People = Callable[[int], list[Person]]
 
 OPERATIONS = rest_operations()
-WITH_BODY = [name for name, operation in OPERATIONS.items() if "requestBody" in operation]
+WITH_BODY = [
+    name
+    for name, operation in OPERATIONS.items()
+    if "application/json" in operation.get("requestBody", {}).get("content", {})
+]
 WITH_QUERY = [
     name for name, operation in OPERATIONS.items() if any(p["in"] == "query" for p in operation["parameters"])
 ]
@@ -55,6 +59,10 @@ GOOD: dict[str, Any] = {
     "pinned": True,
     "muted": True,
     "chat_ids": [1],
+    "size": 1,
+    "call_type": "audio",
+    "call_id": 1,
+    "signal": {},
 }
 
 
@@ -82,7 +90,9 @@ def send(person: Person, name: str, path: str = "", **options: Any) -> requests.
 
 def fill(template: str, **values: Any) -> str:
     """A path whose ids are nobody's unless they are given."""
-    ids = {"chat_id": 1, "user_id": 1, "message_id": 1, "session_id": "00000000-0000-4000-8000-000000000000"}
+    nobodys = "00000000-0000-4000-8000-000000000000"
+    ids: dict[str, Any] = dict.fromkeys(("chat_id", "user_id", "message_id", "call_id"), 1)
+    ids |= dict.fromkeys(("session_id", "file_id"), nobodys)
     return template.format(**(ids | values))
 
 
@@ -187,7 +197,9 @@ def test_a_bad_id_in_a_path_is_unknown(attacker: tuple[Person, int], name: str) 
 
 
 def _by_path(person: Person, name: str, template: str, value: str) -> str:
-    path = fill(template, chat_id=value, user_id=value, message_id=value, session_id=value)
+    path = fill(
+        template, chat_id=value, user_id=value, message_id=value, call_id=value, session_id=value, file_id=value
+    )
     answer = rest_json(person, name, path, b"{}")
     return verdict(answer) or ("an injected header" if "X-Injected" in answer.headers else "")
 

@@ -13,8 +13,9 @@ import requests
 from jsonschema_rs import Draft202012Validator, meta
 
 from tests.contract.documents import EVENTS, REST, event_schema, frame_schema, references, resolve, rest_operations
+from tests.files.places import uploaded
 from tests.people import Person, Socket
-from tests.processes import Api
+from tests.processes import Api, Worker
 
 People = Callable[[int], list[Person]]
 
@@ -39,6 +40,7 @@ REST_TABLE: dict[str, set[int]] = {
     "GET /api/chats/{chat_id}": {200},
     "PUT /api/chats/{chat_id}": {200},
     "DELETE /api/chats/{chat_id}": {204},
+    "GET /api/chats/search": {200},
     "GET /api/chats/{chat_id}/members": {200},
     "POST /api/chats/{chat_id}/members": {200},
     "PATCH /api/chats/{chat_id}/members/{user_id}": {200},
@@ -51,16 +53,36 @@ REST_TABLE: dict[str, set[int]] = {
     "GET /api/chats/{chat_id}/messages": {200},
     "POST /api/chats/{chat_id}/read": {200},
     "POST /api/messages": {200, 201},
+    "GET /api/messages/search": {200},
     "GET /api/messages/{message_id}": {200},
     "PUT /api/messages/{message_id}": {200},
     "DELETE /api/messages/{message_id}": {204},
     "POST /api/messages/{message_id}/forward": {200, 201},
     "GET /api/messages/{message_id}/receipts": {200},
+    "POST /api/files/upload": {200, 201},
+    "GET /api/files/{file_id}": {200, 206},
+    "DELETE /api/files/{file_id}": {204},
+    # More than the contract has: fresh links, uploads that go on later, and those that go to S3 itself.
+    "GET /api/files/{file_id}/info": {200},
+    "POST /api/files/tus": {200, 201},
+    "HEAD /api/files/tus/{file_id}": {200},
+    "PATCH /api/files/tus/{file_id}": {204},
+    "DELETE /api/files/tus/{file_id}": {204},
+    "POST /api/files/direct": {201},
+    "POST /api/files/direct/{file_id}": {200, 201},
     "GET /api/users": {200},
     "GET /api/users/{user_id}": {200},
     "GET /api/users/{user_id}/chats": {200},
     "GET /api/contacts": {200},
+    # More than the contract has.
+    "GET /api/blocks": {200},
     "GET /api/sync": {200},
+    "POST /api/calls/start": {201},
+    "POST /api/calls/{call_id}/answer": {200},
+    "POST /api/calls/{call_id}/end": {200},
+    "GET /api/calls/history": {200},
+    "GET /api/calls/{call_id}": {200},
+    "GET /api/calls/ice-servers": {200},
     "POST /api/users/{user_id}/contacts": {200, 201},
     "DELETE /api/users/{user_id}/contacts": {204},
     "POST /api/users/{user_id}/block": {204},
@@ -75,6 +97,16 @@ WITHOUT_TOKEN = {
     "POST /api/auth/refresh",
     "POST /api/auth/password/forgot",
     "POST /api/auth/password/reset",
+}
+
+# What the protocol says of single endpoints: the status and the code of a refusal.
+REFUSALS: dict[str, set[tuple[int, str]]] = {
+    "POST /api/auth/register": {(409, "username_taken")},
+    "POST /api/auth/login": {(401, "invalid_credentials")},
+    "POST /api/messages": {(409, "client_id_reused"), (403, "forbidden")},
+    "POST /api/files/upload": {(409, "file_id_reused")},
+    "POST /api/calls/start": {(409, "busy"), (409, "group_calls_unavailable"), (403, "forbidden")},
+    "POST /api/calls/{call_id}/answer": {(409, "answered_elsewhere")},
 }
 
 # Path: the type of what it answers everybody.
@@ -104,6 +136,16 @@ OBJECTS: dict[str, set[str]] = {
         "id chat_id seq sender_id client_id message_type text file reply_to_id forwarded_from_user_id status created_at"
         " edited_at deleted revision service"
     ),
+    "File": _fields(
+        "id name size mime_type kind status url thumbnails width height duration_seconds preview created_at"
+        # More than the contract has: the peaks of a voice message, and why a file has failed.
+        " waveform failure"
+    ),
+    "Call": _fields(
+        "id chat_id caller_id callee_id call_type state status end_reason started_at answered_at ended_at"
+        # More than the contract has: who is in the call of a group, and which of two events is the later one.
+        " duration_seconds participant_ids revision"
+    ),
     "Problem": _fields("type title status detail code request_id errors"),
 }
 
@@ -114,6 +156,7 @@ FRAMES: dict[str, tuple[set[str], set[str]]] = {
     "read_receipt": ({"chat_id", "message_id"}, set()),
     "delivered": ({"chat_id", "message_id"}, set()),
     "presence": ({"status"}, set()),
+    "call_signal": ({"call_id", "signal"}, set()),
     "auth": ({"token"}, set()),
     "ping": (set(), set()),
 }
@@ -134,7 +177,9 @@ EVENT_FIELDS: dict[str, set[str]] = {
     "unread": {"chat_id", "unread_count", "revision"},
     "chat_updated": OBJECTS["Chat"],
     "chat_removed": {"chat_id", "revision"},
+    "file_updated": OBJECTS["File"],
     "member_updated": {"chat_id", "user_id", "role"},
+    "call": {"action", "call"},
 }
 
 
@@ -165,6 +210,22 @@ def test_every_endpoint_with_a_token_tells_of_401_and_429_and_every_endpoint_of_
     for name, operation in rest_operations().items():
         needed = {"503"} if name in WITHOUT_TOKEN else {"401", "429", "503"}
         assert needed <= operation["responses"].keys(), name
+
+
+def test_every_endpoint_tells_of_the_refusals_of_the_conventions() -> None:
+    for name, operation in rest_operations().items():
+        needed = {"404"} if "{" in name else set()
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
+            needed |= {"400", "413", "415", "422"}
+        assert needed <= operation["responses"].keys(), name
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_an_endpoint_tells_of_the_refusals_that_the_protocol_names(name: str) -> None:
+    for status, code in REFUSALS[name]:
+        answer = rest_operations()[name]["responses"][str(status)]
+        _, described = answer["content"]["application/problem+json"]["schema"]["allOf"]
+        assert code in described["properties"]["code"]["enum"], (status, code)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -233,7 +294,7 @@ def test_every_payload_is_a_json_schema() -> None:
         meta.validate(schema)
 
 
-def test_the_events_that_come_are_as_the_document_says(people: People) -> None:
+def test_the_events_that_come_are_as_the_document_says(people: People, worker: Worker) -> None:
     ada, bob = people(2)
     with ada.socket() as hers, bob.socket() as his:
         chat_id = ada.group(bob)
@@ -256,11 +317,19 @@ def test_the_events_that_come_are_as_the_document_says(people: People) -> None:
         ada.send(ada.direct_chat(bob), "hello")
         his.ask("presence", {"status": "away"})
         hers.next("presence", user_id=bob.id, status="away")
+        call_id = ada.post("/calls/start", {"user_id": bob.id, "call_type": "audio"})["id"]
+        bob.post(f"/calls/{call_id}/answer")
+        hers.ask("call_signal", {"call_id": call_id, "signal": {"candidate": None}})
+        his.next("call", action="signal")
+        bob.post(f"/calls/{call_id}/end")
+        hers.next("call", action="ended")
         assert ada.call("PATCH", f"/chats/{chat_id}/members/{bob.id}", {"role": "admin"}).status_code == 200
         hers.next("member_updated", user_id=bob.id, role="admin")
         assert ada.call("DELETE", f"/chats/{chat_id}/members/{bob.id}").status_code == 204
         hers.next("member_updated", user_id=bob.id, role=None)
         his.next("chat_removed", chat_id=chat_id)
+        uploaded(ada, b"hello")
+        hers.next("file_updated", status="ready")
         his.frame("typing", {"chat_id": chat_id}, ref="refused")
         his.frame("nonsense")
         his.quiet()

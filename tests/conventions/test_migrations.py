@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from app.infra import db, migrations, partitions
 from app.models import metadata
 from config import settings
+from tests.processes import eventually
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -103,3 +104,26 @@ def test_two_who_migrate_at_the_same_moment_both_come_to_the_end(monkeypatch: py
         ]
         problems = [runner.communicate(timeout=60)[1] for runner in runners]
         assert [runner.returncode for runner in runners] == [0, 0, 0], problems
+
+
+def test_who_waits_to_migrate_holds_nothing_that_the_first_one_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty_database(monkeypatch, "waited_for"):
+        environment = os.environ | {"DATABASE_URL": settings().database}
+        with db.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as first:
+            first.execute(text("SET statement_timeout = '20s'"))
+            first.execute(text("SET lock_timeout = '20s'"))
+            first.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": int.from_bytes(b"migrate")})
+            first.execute(text("CREATE TABLE a_table (id bigint)"))
+            runner = subprocess.Popen([sys.executable, "-m", "app.infra.migrations"], cwd=_PROJECT, env=environment)
+            try:
+                waiting = text("""
+                    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                      AND pid <> pg_backend_pid() AND query ~ 'advisory_lock|ROLLBACK'""")
+                eventually(lambda: first.scalar(waiting) == 1)
+                # Waits for all that is read or written meanwhile.
+                first.execute(text("CREATE INDEX CONCURRENTLY an_index ON a_table (id)"))
+                first.execute(text("SELECT pg_advisory_unlock_all()"))
+                assert runner.wait(60) == 0
+            finally:
+                runner.kill()
+                runner.wait()

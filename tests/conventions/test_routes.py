@@ -16,7 +16,11 @@ PUBLIC = {
     "auth.refresh",  # Proven by the refresh token.
     "auth.forgot_password",  # Proven by a code.
     "auth.reset_password",
+    "tus.describe",  # What the server can; browsers ask it before they may send a token.
+    "tus.describe_upload",
 }
+# Take a signed link to one file as well, whose viewer must have a session that lives.
+BY_LINK = {"files.download"}
 # Asks PostgreSQL about the session in its own statement.
 CHECKS_SESSION_ITSELF = {"messages.send_message"}
 # Pages and probes without data of anybody; the socket authenticates in its handshake.
@@ -38,6 +42,7 @@ def test_every_route_asks_whether_its_session_lives_unless_listed_here(app: Flas
     declared = operations(app)
     assert {name for name, o in declared.items() if o.authentication == "none"} == PUBLIC
     assert {name for name, o in declared.items() if o.authentication == "token"} == CHECKS_SESSION_ITSELF
+    assert {name for name, o in declared.items() if o.authentication == "link"} == BY_LINK
 
 
 def test_every_route_and_frame_says_what_it_does(app: Flask) -> None:

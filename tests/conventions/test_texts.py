@@ -27,7 +27,8 @@ def texts() -> Iterator[tuple[Path, str]]:
         inside = path.relative_to(_PROJECT)
         if any(part in _FOLDERS_LEFT_OUT or (part.startswith(".") and part != ".ci") for part in inside.parts[:-1]):
             continue
-        if path.is_file() and path.name != ".env":
+        # In a worktree .git is a file, which says where the repository is.
+        if path.is_file() and path.name not in (".env", ".git"):
             try:
                 yield inside, path.read_text()
             except UnicodeDecodeError:

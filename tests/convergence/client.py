@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import requests
+import websocket
 
 from app.infra import presence
 from tests.people import Person, Socket
@@ -13,6 +16,9 @@ from tests.processes import eventually
 # Pages are small, so that histories take several.
 _PAGE = 5
 _RANK = {"sent": 0, "delivered": 1, "read": 2}
+# What reading from a socket, or opening one, raises where the server closes it; no answer in time is no such thing.
+CLOSED = (websocket.WebSocketConnectionClosedException, ConnectionError, json.JSONDecodeError)
+_LONGEST_WAIT = 30.0
 
 
 class Client:
@@ -41,12 +47,26 @@ class Client:
     def connect(self, url: str) -> None:
         """Opens a socket, then catches up: in this order nothing falls in between."""
         assert self.socket is None
-        self.socket = self.person.socket(url)
         self._url = url
-        self._handled = 0
+        eventually(self._open, message="no socket could be opened")
         # Who is told unread counts is asked of presence, which begins a moment after the greeting.
-        eventually(lambda: self.person.id in presence.online([self.person.id]), message="presence did not begin")
+        eventually(lambda: presence.connected([self.person.id]) == {self.person.id}, message="presence did not begin")
         self.absorb()
+
+    def _open(self) -> bool:
+        try:
+            self.socket = self.person.socket(self._url)
+        except CLOSED:
+            return False
+        self._handled = 0
+        return True
+
+    def reconnect(self) -> None:
+        """The server has closed the socket, as it may: another one, and what was missed by catching up."""
+        assert self.socket is not None
+        self.socket.socket.shutdown()
+        self.socket = None
+        self.connect(self._url)
 
     def disconnect(self) -> None:
         """Drops the socket, and with it what has not been read from it."""
@@ -54,7 +74,7 @@ class Client:
             self.socket.socket.shutdown()
             self.socket = None
             if not self._is_shown_by_dead_lease:
-                eventually(lambda: not presence.online([self.person.id]), message="presence did not end")
+                eventually(lambda: presence.connected([self.person.id]) == set(), message="presence did not end")
 
     def is_connected_to(self, url: str) -> bool:
         """Whether there is a socket to that API process."""
@@ -71,9 +91,13 @@ class Client:
         """Everything past the cursor, page by page."""
         has_more = True
         while has_more:
-            page = self.person.get("/sync", **({} if self.cursor is None else {"cursor": self.cursor}))
-            for chat_id in page["removed_chat_ids"]:
-                self._forget(chat_id)
+            answer = self._ask_until_answered(
+                "GET", "/sync" + ("" if self.cursor is None else f"?cursor={self.cursor}")
+            )
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            for removal in page["removed_chats"]:
+                self._on_chat_removed(removal)
             for chat in page["chats"]:
                 self.keep_chat(chat)
             for message in page["messages"]:
@@ -84,24 +108,45 @@ class Client:
         """Handles every event that has come."""
         if self.socket is None:
             return
-        self.socket.quiet()
-        self._handle_read()
+        try:
+            self.socket.quiet()
+        except CLOSED:
+            self.reconnect()
+        else:
+            self._handle_read()
 
     def ask(self, kind: str, data: dict[str, Any]) -> dict[str, Any] | None:
         """A frame's `ack`, None where it is refused; what came before it is handled first."""
         assert self.socket is not None
-        answer = self.socket.ask(kind, data)
+        try:
+            answer = self.socket.ask(kind, data)
+        except CLOSED:
+            # What it did, if anything, is caught up on.
+            self.reconnect()
+            return None
         self._handle_read()
         if answer["event"] == "error":
             assert answer["data"]["code"] != "internal_error", answer
             return None
         return {name: value for name, value in answer["data"].items() if name != "ref"}
 
-    def call(self, method: str, path: str, body: Any = None) -> requests.Response | None:
+    def call(
+        self, method: str, path: str, body: Any = None, refusals: tuple[int, ...] = (403, 404, 409)
+    ) -> requests.Response | None:
         """A request; None where it is refused, which is right for who does not know yet what has changed."""
-        answer = self.person.call(method, path, body)
-        assert answer.status_code in (200, 201, 204, 403, 404, 409), answer.text
+        answer = self._ask_until_answered(method, path, body)
+        assert answer.status_code in (200, 201, 204, *refusals), answer.text
         return answer if answer.status_code < 300 else None
+
+    def _ask_until_answered(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """Asks again, after as long as it is told, while the server cannot answer just now."""
+        deadline = time.monotonic() + _LONGEST_WAIT
+        while True:
+            answer = self.person.call(method, path, body)
+            if answer.status_code not in (429, 503):
+                return answer
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(float(answer.headers["Retry-After"]))
 
     # --- what answers and pages tell ---
 
@@ -169,7 +214,7 @@ class Client:
         items: list[dict[str, Any]] = []
         query = f"limit={_PAGE}"
         while True:
-            answer = self.person.call("GET", f"/chats/{chat_id}/messages?{query}")
+            answer = self._ask_until_answered("GET", f"/chats/{chat_id}/messages?{query}")
             if answer.status_code == 404:
                 return None
             assert answer.status_code == 200, answer.text
@@ -196,9 +241,9 @@ class Client:
 
     def _handle_read(self) -> None:
         while self.socket is not None and self._handled < len(self.socket.events):
-            event = self.socket.events[self._handled]
+            # One whose handling fails is handled again: of a greeting whose sync failed there is no other.
+            self.handle(self.socket.events[self._handled])
             self._handled += 1
-            self.handle(event)
 
     def handle(self, event: dict[str, Any]) -> None:
         """Does what an event asks for."""
@@ -211,7 +256,7 @@ class Client:
 
     def _on_new_message(self, message: dict[str, Any]) -> None:
         if message["chat_id"] not in self.chats:
-            answer = self.person.call("GET", f"/chats/{message['chat_id']}")
+            answer = self._ask_until_answered("GET", f"/chats/{message['chat_id']}")
             # One that came late from before the chat was removed does not bring it back.
             if answer.status_code == 200 and answer.json()["cleared_seq"] < message["seq"]:
                 self.keep_chat(answer.json())

@@ -52,3 +52,18 @@ def test_what_a_direct_chat_was_before_its_removal_does_not_bring_it_back(people
     ada.send(direct, "again")
     client.sync()
     assert difference(held(client), by_sql(bob)) == {}
+
+
+def test_what_a_direct_chat_was_before_a_removal_that_catching_up_told_does_not_bring_it_back(people: People) -> None:
+    ada, bob = people(2)
+    direct = ada.direct_chat(bob)
+    ada.send(direct, "hello")
+    client = Client(bob)
+    with bob.socket() as his:
+        bob.post(f"/chats/{direct}/mute", {"muted": True})
+        his.next("chat_updated", id=direct)
+        assert bob.call("DELETE", f"/chats/{direct}").status_code == 204
+        his.quiet()
+    client.sync()
+    client.handle(of_chat(his.events, "chat_updated"))
+    assert difference(held(client), by_sql(bob)) == {}

@@ -1,6 +1,6 @@
 """Whatever happens in whatever order: every client ends up with what a new device is answered, and with what SQL says.
 
-Four people, each with one device, use groups, channels and direct chats (also Saved Messages) through two API
+Six people, each with one device, use groups, channels and direct chats (also Saved Messages) through two API
 processes. Steps: sends over REST and sockets, also repeated ones; forwards; edits; deletions for oneself and for
 everyone; reads and signs of delivery; chats made; people added, removed, leaving and joining; new names, roles and
 owners; pins and mutes; histories cleared and direct chats deleted; sockets opened and dropped; catching up in between;
@@ -68,10 +68,10 @@ class Conversations(Gathering, Writing):
         """Jobs for chats in any order, some of them doubled; the sweeps beside them."""
         for chat in chats:
             chat_id = self.known_chats[chat % len(self.known_chats)]
-            unread.fan_out(chat_id)
+            unread.fan_out_all([chat_id])
             statuses.update_all([chat_id])
         if sweeps:
-            unread_jobs.marked.take()
+            unread_jobs.marked.take_all()
             unread_jobs.sweep()
 
     @rule(steps=several, chat=which, is_one_chat=yes_or_no, works=yes_or_no)
@@ -153,7 +153,7 @@ def test_every_client_ends_up_with_what_the_database_says(app: Flask, api: Api, 
         pass
 
     Here.app, Here.urls = app, [api.url, second_api.url]
-    play(Here, 20)
+    play(Here, 14)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.infra.db import reading
+from app.infra.times import rfc3339
 from tests.convergence.client import Client
 from tests.people import Person
 
@@ -26,7 +27,7 @@ _CHATS = text("""
     WHERE m.user_id = :user_id AND m.left_at IS NULL AND c.deleted_at IS NULL
       AND (NOT s.hidden OR EXISTS (SELECT FROM messages x WHERE x.chat_id = c.id AND x.seq > s.cleared_seq))""")
 _MESSAGES = text("""
-    SELECT x.chat_id, x.id, x.text FROM messages x
+    SELECT x.chat_id, x.id, x.text, x.status, x.edited_at, x.reply_to_id FROM messages x
     JOIN chat_members m ON m.chat_id = x.chat_id AND m.user_id = :user_id AND m.left_at IS NULL
     JOIN user_chat_states s ON s.chat_id = x.chat_id AND s.user_id = :user_id
     WHERE x.seq > s.cleared_seq AND x.seq > m.history_from_seq AND x.deleted_at IS NULL
@@ -43,17 +44,19 @@ _FIELDS = (
     "cleared_seq",
     "unread_count",
 )
+_MESSAGE_FIELDS = ("text", "status", "reply_to_id", "edited_at")
 
 
 def by_sql(person: Person) -> View:
-    """The chats in the person's list, each with its own things and the visible texts by id."""
+    """The chats in the person's list, each with its own things and the visible messages by id."""
     with reading() as unit:
         chats = unit.execute(_CHATS, {"user_id": person.id}).mappings().all()
         messages = unit.execute(_MESSAGES, {"user_id": person.id}).all()
     view: View = {row["id"]: {name: row[name] for name in _FIELDS} | {"messages": {}} for row in chats}
     for row in messages:
         if row.chat_id in view:
-            view[row.chat_id]["messages"][row.id] = row.text
+            message = {"text": row.text, "status": row.status, "reply_to_id": row.reply_to_id}
+            view[row.chat_id]["messages"][row.id] = message | {"edited_at": rfc3339(row.edited_at)}
     return view
 
 
@@ -61,8 +64,20 @@ def held(client: Client) -> View:
     """The same of what a client holds."""
     return {
         chat_id: {name: chat[name] for name in _FIELDS}
-        | {"messages": {key: message["text"] for key, message in client.messages[chat_id].items()}}
+        | {"messages": {key: _compared(message) for key, message in client.messages[chat_id].items()}}
         for chat_id, chat in client.chats.items()
+    }
+
+
+def _compared(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: message[name] for name in _MESSAGE_FIELDS}
+
+
+def without_statuses(view: View) -> View:
+    """The same but for how far messages have come."""
+    return {
+        chat_id: chat | {"messages": {key: message | {"status": None} for key, message in chat["messages"].items()}}
+        for chat_id, chat in view.items()
     }
 
 

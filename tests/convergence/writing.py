@@ -17,24 +17,42 @@ from tests.convergence.stage import Stage, step, which, who, yes_or_no
 class Writing(Stage):
     """Steps with messages."""
 
-    @step(person=who, chat=which, by_socket=yes_or_no, again=yes_or_no, elsewhere=yes_or_no)
-    def send(self, person: int, chat: int, by_socket: bool, again: bool, elsewhere: bool) -> None:
-        """Sends a message, perhaps twice with the same client_id."""
+    @step(
+        person=who,
+        chat=which,
+        by_socket=yes_or_no,
+        again=yes_or_no,
+        elsewhere=yes_or_no,
+        reply_to=st.one_of(st.none(), which),
+    )
+    def send(self, person: int, chat: int, by_socket: bool, again: bool, elsewhere: bool, reply_to: int | None) -> None:
+        """Sends a message, perhaps as a reply, perhaps twice with the same client_id."""
         client = self.client(person)
         chat_id = self.chat_of(client, chat)
         if chat_id is not None:
-            self.send_to(client, chat_id, by_socket, again, elsewhere)
+            held = sorted(client.messages[chat_id])
+            reply_to_id = held[reply_to % len(held)] if held and reply_to is not None else None
+            self.send_to(client, chat_id, by_socket, again, elsewhere, reply_to_id)
 
     def send_to(
-        self, client: Client, chat_id: int, by_socket: bool = True, again: bool = False, elsewhere: bool = False
+        self,
+        client: Client,
+        chat_id: int,
+        by_socket: bool = True,
+        again: bool = False,
+        elsewhere: bool = False,
+        reply_to_id: int | None = None,
     ) -> None:
         """Sends words of their own to a chat."""
         body = {"chat_id": chat_id, "text": f"words {next(self.numbers)}", "client_id": str(uuid4())}
+        if reply_to_id is not None:
+            body["reply_to_id"] = reply_to_id
         for _ in range(2 if again else 1):
             if by_socket and not elsewhere and client.socket is not None:
                 sent = client.ask("message", body)
             else:
-                answer = client.call("POST", "/messages", body)
+                # 422: what it replies to is deleted, which the client may not know yet.
+                answer = client.call("POST", "/messages", body, refusals=(403, 404, 409, 422))
                 sent = None if answer is None else answer.json()
             if sent is not None and not elsewhere:
                 client.keep_message(sent)

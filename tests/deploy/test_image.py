@@ -56,7 +56,7 @@ def test_everything_that_the_processes_import_is_in_the_image() -> None:
     tops = {source.rstrip("/") for source in _copied()}
     ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
     imported = set()
-    for folder in ("app", "workers", "migrations", "config.py", "wsgi.py", "celery_app.py", "gunicorn.conf.py"):
+    for folder in ("app", "workers", "migrations", "config", "wsgi.py", "celery_app.py", "gunicorn.conf.py"):
         path = ROOT / folder
         for file in path.rglob("*.py") if path.is_dir() else [path]:
             imported |= set(re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(), re.MULTILINE))

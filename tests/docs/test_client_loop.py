@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -103,6 +104,18 @@ def start(request: pytest.FixtureRequest, line: Line, tmp_path: Path) -> Iterato
     yield begin
     for client in started:
         client.close()
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+def test_the_loop_has_ten_lines_at_most_and_is_all_of_catching_up(language: str) -> None:
+    code = "\n".join(blocks(language))
+    begin = r"def run\(.*\n(?: +\"{3}.*\n)?" if language == "python" else r"function run\(.*\n"
+    body = re.search(rf"^{begin}((?:(?: .*)?\n)+)", code, re.MULTILINE)
+    assert body is not None
+    lines = [line for line in body[1].splitlines() if line.strip()]
+    assert len(lines) <= 10, lines
+    assert not any(";" in line for line in lines if language == "python"), lines
+    assert all(part in body[1] for part in ("/ws", "hello", "/api/sync", "next_cursor", "has_more"))
 
 
 def is_history(client: Client, person: Person, chat_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""The pages about settings say what config.py says."""
+"""The pages about settings say what the settings are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 
 import config
 from app.commands.settings_page import page
+from config.example import example
 
 _PROJECT = Path(__file__).parents[2]
 
 
 def test_the_example_of_settings_is_in_step() -> None:
-    is_in_step = (_PROJECT / ".env.example").read_text() == config.example()
-    assert is_in_step, "run: python config.py > .env.example"
+    is_in_step = (_PROJECT / ".env.example").read_text() == example()
+    assert is_in_step, "run: python -m config.example > .env.example"
 
 
 def test_the_page_of_settings_is_in_step() -> None:

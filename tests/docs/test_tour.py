@@ -40,7 +40,7 @@ class Paperplane(Process):
             assert self.child.poll() is None, self.log.read_text()[-4000:]
             try:
                 return requests.get(f"http://localhost:{self.port}/readyz", timeout=5).status_code == 200
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return False
 
         eventually(ready, 60, "Paperplane did not become ready")
@@ -69,7 +69,8 @@ class Shell:
         self._bash.stdin.flush()
         deadline = time.monotonic() + _STEP_SECONDS
         while True:
-            printed = self._log.read_bytes()[begin:].decode().splitlines()
+            # Two programs write here: what one prints may come before the end of the other's line.
+            printed = self._log.read_bytes()[begin:].decode().replace("}{", "}\n{").splitlines()
             is_done = _MARKER in printed and not unmatched(expected, printed)[0]
             if is_done or time.monotonic() > deadline:
                 return [line for line in printed if line != _MARKER]
@@ -92,7 +93,7 @@ def unmatched(expected: list[str], printed: list[str]) -> tuple[list[str], list[
             missing.append(line)
         else:
             left.remove(found)
-    return missing, [line for line in left if not _ANY_TIME.fullmatch(line)]
+    return missing, [line for line in left if line and not _ANY_TIME.fullmatch(line)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from local.servers import Valkey
+from local.servers import Valkey, embedded_valkey
 from tests.people import Person, connections, make_people
 from tests.processes import Api, running_api
 
@@ -18,10 +18,8 @@ Folk = Callable[[int], list[Person]]
 @pytest.fixture(scope="module")
 def own_valkey(data_dir: Path, request: pytest.FixtureRequest) -> Iterator[Valkey]:
     """A Valkey for hanging, and for orders that all hubs obey."""
-    server = Valkey(data_dir / request.module.__name__.rpartition("_")[2])
-    server.start()
-    yield server
-    server.stop()
+    with embedded_valkey(data_dir / request.module.__name__.rpartition("_")[2]) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from app.infra.db import engine, unit_of_work
 from local.servers import Postgres, Valkey
 from tests.local.folders import descendants
 from tests.people import Socket
-from tests.processes import Api
+from tests.processes import Api, Process
 
 
 @contextmanager
@@ -55,6 +55,12 @@ def hung_api(api: Api) -> Iterator[None]:
         yield
     finally:
         os.killpg(api.child.pid, signal.SIGCONT)
+
+
+def kill_child(process: Process) -> None:
+    """kill -9 for what the process has started, itself left out: it starts another."""
+    (pid,) = descendants(process.child.pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -95,10 +101,19 @@ def leave(*sockets: Socket) -> None:
 
 def remove_untold(chat_id: int, user_id: int) -> None:
     """Removes a member, and the process dies before it tells anybody."""
+    _change_member_untold(chat_id, user_id, "left_at = now()")
+
+
+def put_back_untold(chat_id: int, user_id: int) -> None:
+    """Takes a former member in again, and the process dies before it tells anybody."""
+    _change_member_untold(chat_id, user_id, "left_at = NULL, banned_until = NULL")
+
+
+def _change_member_untold(chat_id: int, user_id: int, change: str) -> None:
     with unit_of_work() as unit:
         unit.execute(text("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE"), {"chat": chat_id})
         unit.execute(
-            text("UPDATE chat_members SET left_at = now() WHERE chat_id = :chat AND user_id = :user"),
+            text(f"UPDATE chat_members SET {change} WHERE chat_id = :chat AND user_id = :user"),
             {"chat": chat_id, "user": user_id},
         )
         unit.execute(

@@ -17,7 +17,7 @@ from flask import Flask
 
 from app.infra import bus
 from app.infra.redis import make_client
-from app.infra.redis_writer import Command, RedisWriter
+from app.infra.redis_writer import Command, Queued, RedisWriter
 from config import settings
 from local.servers import Valkey
 from tests.faults.hurting import hung_valkey
@@ -51,6 +51,12 @@ def test_a_socket_whose_ticket_is_still_being_checked_when_the_process_ends_is_t
             assert greeted.close_code() == 1012
         assert close_code(late) == 1012
         late.shutdown()
+
+
+def test_a_connection_that_waits_for_its_next_request_holds_no_process_up(data_dir: Path) -> None:
+    with running_api(data_dir, SHUTDOWN_TIMEOUT="120s") as api, requests.Session() as kept:
+        assert kept.get(f"{api.url}/healthz", timeout=20).status_code == 200
+        assert api.stop() == 0
 
 
 def send_and_hang_up(person: Person, chat_id: int, text: str) -> None:
@@ -93,10 +99,10 @@ class _BusyWriter(RedisWriter):
     """A writer to which somebody submits in the moment in which it has found its queue empty."""
 
     def __init__(self, *late: Command) -> None:
-        super().__init__()
+        super().__init__(lambda: settings().redis)
         self._late = list(late)
 
-    def _take(self) -> list[Command]:
+    def _take(self) -> list[Queued]:
         batch = super()._take()
         if not batch:
             while self._late:

@@ -12,9 +12,17 @@ from app.infra import bus
 from app.infra.db import reading
 from config import settings
 from local.servers import Valkey
-from tests.faults.hurting import hung_valkey, locked, publish, remove_untold, subscribers, waiting_for_locks
+from tests.faults.hurting import (
+    hung_valkey,
+    locked,
+    publish,
+    put_back_untold,
+    remove_untold,
+    subscribers,
+    waiting_for_locks,
+)
 from tests.people import Person, Socket
-from tests.processes import eventually
+from tests.processes import Worker, eventually
 
 Folk = Callable[[int], list[Person]]
 People = Callable[[int], list[Person]]
@@ -30,6 +38,13 @@ def waiting(connection: Connection) -> tuple[int, str]:
     statement = "SELECT pid, query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE NOT granted"
     pid, query = connection.execute(text(statement)).one()
     return pid, query
+
+
+def is_counted(chat_id: int) -> bool:
+    """Whether the worker has counted all messages of a chat."""
+    with reading() as unit:
+        statement = text("SELECT fanned_out_seq = last_seq FROM chats WHERE id = :chat")
+        return bool(unit.execute(statement, {"chat": chat_id}).scalar_one())
 
 
 def has_gone_on(pid: int, query: str) -> bool:
@@ -104,6 +119,23 @@ def test_an_order_to_join_that_a_removal_overtook_replays_nothing(people: People
         joined_late(chat_id, bob, {"seq": 0})
         member.quiet()
         assert settled(former, bob) == []
+
+
+def test_who_is_let_in_late_is_told_how_many_messages_of_the_time_before_are_unread(
+    people: People, worker: Worker
+) -> None:
+    ada, bob = people(2)
+    chat_id = ada.group(bob)
+    with bob.socket() as socket:
+        assert ada.call("DELETE", f"/chats/{chat_id}/members/{bob.id}").status_code == 204
+        socket.next("chat_removed", chat_id=chat_id)
+        last_seq = ada.get(f"/chats/{chat_id}")["last_seq"]
+        put_back_untold(chat_id, bob.id)
+        ada.send(chat_id, "missed")
+        eventually(lambda: is_counted(chat_id))
+        joined_late(chat_id, bob, {"seq": last_seq})
+        assert socket.next("new_message")["text"] == "missed"
+        assert socket.next("unread", chat_id=chat_id)["unread_count"] == bob.get(f"/chats/{chat_id}")["unread_count"]
 
 
 def left_late(chat_id: int, person: Person, revision: int) -> None:

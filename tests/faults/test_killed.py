@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
-from celery import Celery
 from flask import Flask
+from sqlalchemy import text
 
 from app.infra import jobs
 from app.infra.redis_writer import RESYNC_CHANNEL
 from config import settings
 from local.servers import Valkey
-from tests.faults.hurting import hung_valkey
-from tests.local.folders import descendants
+from tests.faults.hurting import hung_valkey, kill_child, locked, waiting_for_locks
 from tests.people import connections, make_people
 from tests.processes import Api, Process, Worker, eventually, running_api, running_worker
+from tests.workers.scenes import sender_to
 
 Environment = dict[str, str]
 
@@ -72,12 +70,6 @@ def start_worker(folder: Path, environment: Environment) -> Worker:
 def marks(environment: Environment) -> list[Path]:
     """The marks of processes that run, or died."""
     return list((Path(environment["DATA_DIR"]) / "processes").glob("*.running"))
-
-
-def kill_child(process: Process) -> None:
-    """kill -9 for what the process has started, itself left out."""
-    (pid,) = descendants(process.child.pid)
-    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_deletion_that_a_killed_api_worker_could_not_tell_is_found_by_the_sync_that_all_are_asked_for(
@@ -143,13 +135,31 @@ def test_a_worker_told_to_end_while_a_job_runs_asks_nobody_to_sync(
     tmp_path: Path, environment: Environment, own_valkey: Valkey
 ) -> None:
     with listening(own_valkey) as heard, running_worker(tmp_path, **environment) as worker:
-        with jobs.configure(
-            Celery("tests", set_as_current=False),
-            settings().model_copy(update={"broker_url": own_valkey.url()}),
-        ) as producer:
+        with sender_to(own_valkey.url()) as producer:
             for _ in range(50):
                 producer.send_task(jobs.SWEEP_UNREAD, queue=jobs.JOBS[jobs.SWEEP_UNREAD])
         worker.stop()
         with start_worker(tmp_path, environment) as next_worker:
             next_worker.stop()
         assert heard() == 0
+
+
+def test_a_frame_that_is_still_in_work_when_its_process_must_end_has_all_asked_to_sync(
+    app: Flask, tmp_path: Path, environment: Environment, own_valkey: Valkey
+) -> None:
+    patient = environment | {"DB_LOCK_TIMEOUT": "60s", "DB_STATEMENT_TIMEOUT": "60s", "SHUTDOWN_TIMEOUT": "6s"}
+    with listening(own_valkey) as heard:
+        with running_api(tmp_path, **patient) as ending:
+            ada, bob = make_people(app, 2, ending.url)
+            chat_id = ada.direct_chat(bob)
+            connections().close()
+            held = locked("SELECT FROM chats WHERE id = :chat FOR UPDATE", chat=chat_id)
+            with ada.socket() as socket, held as connection:
+                socket.frame("message", {"chat_id": chat_id, "text": "committed or not"})
+                eventually(lambda: waiting_for_locks(connection) > 0)
+                # Otherwise PostgreSQL would end this transaction, and let the frame go on, before the process ends.
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                assert ending.stop() == 0
+        with start_api(tmp_path, environment) as following:
+            assert following.stop() == 0
+        assert heard() == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tests.faults.hurting import leave, locked, waiting_for_locks
 from tests.people import Person, Socket
@@ -11,12 +12,19 @@ from tests.processes import eventually
 Folk = Callable[[int], list[Person]]
 
 
-def test_a_person_who_goes_while_the_row_is_locked_is_told_to_be_gone(folk: Folk) -> None:
+@contextmanager
+def watched(folk: Folk) -> Iterator[tuple[Person, Socket, Person, Socket]]:
+    """Somebody with a socket, and somebody whom that one has seen come online by another."""
     ada, bob = folk(2)
     ada.send(ada.direct_chat(bob), "hello")
     with ada.socket() as watching:
         socket = bob.socket()
         assert watching.next("presence", user_id=bob.id)["status"] == "online"
+        yield ada, watching, bob, socket
+
+
+def test_a_person_who_goes_while_the_row_is_locked_is_told_to_be_gone(folk: Folk) -> None:
+    with watched(folk) as (_, watching, bob, socket):
         with locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection:
             leave(socket)
             eventually(lambda: waiting_for_locks(connection) > 0)
@@ -40,11 +48,7 @@ def shown(viewer: Person) -> str:
 
 
 def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(folk: Folk) -> None:
-    ada, bob = folk(2)
-    ada.send(ada.direct_chat(bob), "hello")
-    with ada.socket() as watching:
-        socket = bob.socket()
-        assert watching.next("presence", user_id=bob.id)["status"] == "online"
+    with watched(folk) as (ada, watching, bob, socket):
         for _ in range(20):
             socket.socket.shutdown()
             socket = bob.socket()
@@ -57,17 +61,15 @@ def test_after_quick_reloads_the_status_told_last_is_the_one_that_rest_shows(fol
 
 
 def test_a_reload_is_told_in_the_order_in_which_it_happened_although_leaving_takes_longer(folk: Folk) -> None:
-    ada, bob = folk(2)
-    ada.send(ada.direct_chat(bob), "hello")
-    with ada.socket() as watching:
-        socket = bob.socket()
-        assert watching.next("presence", user_id=bob.id)["status"] == "online"
-        with locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection:
-            leave(socket)
-            eventually(lambda: waiting_for_locks(connection) > 0)
-            with bob.socket():
+    with (
+        watched(folk) as (ada, watching, bob, socket),
+        locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection,
+    ):
+        leave(socket)
+        eventually(lambda: waiting_for_locks(connection) > 0)
+        with bob.socket():
+            shown(ada)
+            connection.rollback()
+            for _ in range(10):
                 shown(ada)
-                connection.rollback()
-                for _ in range(10):
-                    shown(ada)
-                eventually(lambda: told_last(watching, bob) == shown(ada) == "online")
+            eventually(lambda: told_last(watching, bob) == shown(ada) == "online")

@@ -11,7 +11,9 @@ import pytest
 import redis
 from flask import Flask
 
-from local.servers import Valkey
+from app.messages import unread
+from local.servers import Valkey, embedded_valkey
+from tests.faults.hurting import hung_valkey
 from tests.people import Person, make_people
 from tests.processes import Api, eventually, running_api
 
@@ -19,10 +21,8 @@ from tests.processes import Api, eventually, running_api
 @pytest.fixture(scope="module")
 def valkey(data_dir: Path) -> Iterator[Valkey]:
     """A Valkey that only these tests use, so that it may be hurt."""
-    server = Valkey(data_dir / "hurt")
-    server.start()
-    yield server
-    server.stop()
+    with embedded_valkey(data_dir / "hurt") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,17 @@ def test_with_redis_hung_sends_commit_and_nothing_is_lost_when_it_goes_on(
         finally:
             os.kill(valkey.pid, signal.SIGCONT)
         assert [socket.next("new_message")["text"] for _ in range(5)] == list("01234")
+
+
+def test_with_redis_hung_counts_are_told_all_the_same(app: Flask, hurt_api: Api, valkey: Valkey) -> None:
+    ada, bob, chat_id = pair(app, hurt_api)
+    with bob.socket() as socket:
+        message_id = ada.send(chat_id, "counted, and then deleted")["id"]
+        assert socket.next("new_message")["id"] == message_id
+        unread.fan_out_all([chat_id])
+        with hung_valkey(valkey):
+            assert ada.call("DELETE", f"/messages/{message_id}?for=everyone").status_code == 204
+        assert socket.next("unread", chat_id=chat_id)["unread_count"] == 0
 
 
 def test_an_emptied_redis_costs_nothing_that_lasts(app: Flask, hurt_api: Api, valkey: Valkey) -> None:

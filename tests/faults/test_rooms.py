@@ -10,7 +10,7 @@ import websocket
 
 from app.infra import bus
 from app.messages import queries
-from app.messages.unread import fan_out
+from app.messages.unread import fan_out_all
 from config import settings
 from local.servers import Valkey
 from tests.faults.hurting import locked, publish, remove_untold, subscribers, waiting_for_locks
@@ -53,7 +53,7 @@ def test_a_former_member_gets_no_message_that_is_read_because_its_event_was_lost
         remove_untold(chat_id, bob.id)
         queries.send_batch([queries.Send(chat_id, ada.id, ada.session_id, None, b"", "text", "without bob", None)])
         # The worker's hint, which names a seq and no revision, is all that the room ever hears.
-        fan_out(chat_id)
+        fan_out_all([chat_id])
         assert member.next("new_message", text="without bob")
         assert new_messages(removed.quiet()) == []
 

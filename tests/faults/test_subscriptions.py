@@ -50,7 +50,7 @@ def is_alive(api: Api) -> bool:
     """Whether the API answers, although it is not ready without Redis."""
     try:
         return requests.get(f"{api.url}/healthz", timeout=5).status_code == 200
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

@@ -105,7 +105,8 @@ def video(
         stream = container.add_stream(codec, rate=10)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        track = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        rate = 8_000 if sound == "libopencore_amrnb" else 48_000
+        track = container.add_stream(sound, rate=rate, layout="mono") if sound else None
         for index in range(seconds * 10):
             frame = _frame(quarters(*size))
             frame.pts, frame.time_base = index, Fraction(1, 10)
@@ -113,7 +114,7 @@ def video(
         container.mux(stream.encode(None))
         if track is not None:
             assert isinstance(track, AudioStream)
-            _encode(container, track, tone(seconds, 48_000), 48_000)
+            _encode(container, track, tone(seconds, rate), rate)
     return path
 
 

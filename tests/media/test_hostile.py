@@ -144,6 +144,41 @@ def test_a_file_that_only_begins_like_one_is_refused(head: bytes, tmp_path: Path
     assert result.reason in {Refusal.DAMAGED, Refusal.TOO_LARGE}  # Noise may mean any size.
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The free software movement began in 1983",
+        "For free",
+        "the wide road",
+        "Not skip this",
+        "The ftypical case",
+        "Seeing ftypqt  ",
+        "Photos: heic, of last summer",
+        "Photos: mif1 and so on",
+        "ID3 tags are at the beginning",
+        "GIF89a is older than PNG",
+        "GIF87a",
+        "RIFF and WEBP are four letters each",
+        "OggS is what each page begins with",
+        "fLaC",
+        "GIF89a/*  */=1;alert(document.cookie)//",
+    ],
+)
+def test_words_that_begin_like_a_format_are_a_plain_file(text: str, tmp_path: Path, look: Look) -> None:
+    path = tmp_path / "it"
+    path.write_text(text + ", naïve as it is")
+    assert look(path) == Examined(kind="file", mime_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    "text", ["The free café", "Photos: heic café", "ID3 tags café", "the wide café", "See ftyp café"]
+)
+def test_words_of_another_encoding_are_a_plain_file_too(text: str, tmp_path: Path, look: Look) -> None:
+    path = tmp_path / "it"
+    path.write_bytes(text.encode("latin-1"))
+    assert look(path) == Examined(kind="file", mime_type=UNKNOWN)
+
+
 def test_a_bomb_is_refused_for_its_size(tmp_path: Path, outcome: Examine) -> None:
     path = bomb(tmp_path / "it")
     assert path.stat().st_size < 100_000

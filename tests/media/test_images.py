@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import random
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
 
 from app.media.cleaning import CLEANERS
-from tests.media.conftest import Look
+from app.media.outcome import Refusal, RefusedFile
+from tests.media.conftest import Examine, Look
 from tests.media.makers import PLACE, animation, corners, exif, picture, quarters, upright
 
 _KINDS = {
@@ -199,3 +203,27 @@ def test_a_scan_that_is_sent_in_steps_is_cleaned_too(tmp_path: Path, look: Look)
     assert PLACE not in shared.path.read_bytes()
     with Image.open(tmp_path / "it") as original, Image.open(shared.path) as opened:
         assert opened.tobytes() == original.tobytes()
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def test_a_picture_whose_copy_would_be_many_times_as_large_is_refused(tmp_path: Path, outcome: Examine) -> None:
+    # What repeats itself along the rows does not do so along the columns.
+    width, height = 1600, 1500
+    row = 3 * width + 1
+    pixels = bytearray((random.Random(1).randbytes(31_013) * 300)[: row * height])
+    pixels[::row] = bytes(height)  # No row refers to the one above.
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
+        b"eXIf": exif(orientation=6).tobytes().removeprefix(b"Exif\0\0"),
+        b"IDAT": zlib.compress(bytes(pixels), 9),
+        b"IEND": b"",
+    }
+    path = tmp_path / "it.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts.items()))
+    assert path.stat().st_size < 500_000
+    found = outcome(path)
+    assert isinstance(found, RefusedFile)
+    assert found.reason is Refusal.TOO_COSTLY

@@ -8,13 +8,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from app.media import examination, folders, sandbox
+from app.media import children, examination, folders, sandbox
 from app.media.limits import Limits, configured
 from app.media.outcome import Examined, FailedExamination, Failure, Refusal, RefusedFile
+from tests.local.folders import descendants
 from tests.media.conftest import Examine
 from tests.media.makers import picture
 from tests.processes import eventually
@@ -210,11 +212,12 @@ def test_a_child_dies_with_its_parent(tmp_path: Path, out: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "it"), str(out)])
 
-    def children() -> list[str]:
-        return Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    def children() -> list[int]:
+        """The nursery and what it has borne."""
+        return descendants(parent.pid)
 
-    eventually(lambda: bool(children()), message="no child was started")
-    child = Path("/proc") / children()[0]
+    eventually(lambda: len(children()) == 2, message="no child was started")
+    nursery, child = (Path("/proc") / str(pid) for pid in children())
 
     def is_confined() -> bool:
         return "Seccomp:\t2" in (child / "status").read_text()
@@ -223,10 +226,29 @@ def test_a_child_dies_with_its_parent(tmp_path: Path, out: Path) -> None:
     parent.kill()
     parent.wait()
 
-    def is_gone() -> bool:
-        return not child.exists() or "State:\tZ" in (child / "status").read_text()
+    def is_gone(process: Path) -> bool:
+        try:
+            return "State:\tZ" in (process / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
 
-    eventually(is_gone, message="the child outlived its parent")
+    eventually(lambda: is_gone(nursery) and is_gone(child), message="the child outlived its parent")
+
+
+def test_a_nursery_that_was_killed_is_replaced(run: Run) -> None:
+    told(run("environment"))
+    nursery = children._nurseries.current
+    assert nursery is not None
+    nursery._process.kill()
+    nursery._process.wait()
+    assert isinstance(run("environment"), FailedExamination)
+    assert told(run("environment"))["stdin"] == ""
+
+
+def test_each_thread_has_its_children_from_a_nursery_of_its_own(run: Run) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        endings = list(threads.map(lambda _: run("environment"), range(6)))
+    assert all(isinstance(ending, sandbox.Report) for ending in endings)
 
 
 def test_the_libraries_that_a_child_may_read_are_not_the_project() -> None:

@@ -13,6 +13,8 @@ from sqlalchemy.engine import Connection
 from app.infra.db import engine
 from app.messages import queries
 from app.messages.queries import Send
+from tests.chats.membership import join, make_public
+from tests.messages.scenes import leave
 from tests.people import Person
 from tests.processes import eventually
 
@@ -85,3 +87,32 @@ def test_a_batch_that_one_message_makes_fail_stores_nothing_and_each_alone_gets_
     assert texts(eve, passing) == []
     assert [queries.send_alone([one])[0].outcome for one in batch] == ["sent", "repeated"]
     assert texts(eve, passing) == ["passes"]
+
+
+def test_strangers_neither_wait_for_a_chat_that_is_locked_nor_lock_it(people: People) -> None:
+    ada, bob, eve = people(3)
+    group = ada.group(bob)
+    leave(group, bob)
+    with engine().connect() as other:
+        other.execute(_LOCK_CHAT, {"chat": group})
+        for stranger in (bob, eve):
+            assert stranger.call("POST", "/messages", {"chat_id": group, "text": "hello"}).status_code == 404
+    assert texts(ada, group) == []
+
+
+def test_who_joins_a_chat_while_the_batch_waits_for_another_one_is_a_stranger_to_it_still(people: People) -> None:
+    ada, bob = people(2)
+    held, joined = ada.direct_chat(bob), ada.group()
+    make_public(ada, joined)
+    last_seq = ada.get(f"/chats/{joined}")["last_seq"]
+    batch = [send(bob, joined, "too early"), send(ada, held, "in time")]
+    with engine().connect() as other, ThreadPoolExecutor(1) as pool:
+        other.execute(_LOCK_CHAT, {"chat": held})
+        result = pool.submit(queries.send_alone, batch)
+        eventually(lambda: waiting_for_locks(other) == 1 or result.done())
+        assert join(bob, joined).status_code == 200
+        other.rollback()
+        assert [sent.outcome for sent in result.result(20)] == ["not_a_member", "sent"]
+    # The notice of his coming, and nothing that would have been stored without the lock.
+    assert ada.get(f"/chats/{joined}")["last_seq"] == last_seq + 1
+    assert bob.send(joined, "now")["seq"] == last_seq + 2

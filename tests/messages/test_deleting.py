@@ -1,30 +1,16 @@
-"""Deleting: for oneself or for everyone; only a tombstone stays, and counts, lists and sockets agree."""
+"""Deleting: for oneself or for everyone; only a tombstone stays, and lists and read marks agree."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import uuid4
-
-import orjson
 import pytest
 
-from app.infra.db import unit_of_work
-from app.infra.redis_writer import writer
-from app.messages import events, queries, unread
+from app.messages import unread
 from tests.factories import run, scalar
-from tests.messages.scenes import People, cast, give_role, together
+from tests.messages.deleting import assert_counts_are_right, delete, texts
+from tests.messages.scenes import People, cast, give_role
 from tests.people import Person
-from tests.processes import Api
 
 IN_A_GROUP = {"sender": 204, "owner": 204, "admin": 204, "member": 403, "former": 404, "stranger": 404}
-
-
-def delete(person: Person, message_id: int, whom: str = "everyone") -> int:
-    return person.call("DELETE", f"/messages/{message_id}?for={whom}").status_code
-
-
-def texts(person: Person, chat_id: int) -> list[str]:
-    return [message["text"] for message in person.get(f"/chats/{chat_id}/messages")["items"]]
 
 
 def last_text(person: Person, chat_id: int) -> str | None:
@@ -35,11 +21,6 @@ def last_text(person: Person, chat_id: int) -> str | None:
     assert (len(chats), len(shown)) == (2, 1)
     text: str | None = shown.pop()
     return text
-
-
-def assert_counts_are_right(chat_id: int) -> None:
-    with unit_of_work() as unit:
-        assert unread.recount(unit, [chat_id]) == []
 
 
 @pytest.mark.parametrize(
@@ -115,166 +96,12 @@ def test_a_reply_keeps_pointing_to_what_was_deleted_and_nobody_replies_to_it_any
     assert late.status_code == 422
 
 
-def test_deleting_twice_is_as_good_as_once_and_told_once(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    for whom in ("me", "everyone"):
-        message_id = ada.send(chat_id, "words")["id"]
-        with ada.socket() as socket:
-            assert [delete(ada, message_id, whom) for _ in range(2)] == [204, 204]
-            ada.send(chat_id, "a sign that all before has come")
-            socket.next("new_message")
-            told = [event["data"] for event in socket.events if event["event"] == "message_deleted"]
-            assert [data["message_ids"] for data in told] == [[message_id]]
-        assert delete(ada, message_id, "me") == 204
-
-
 def test_what_was_deleted_for_oneself_can_still_be_deleted_for_everyone(people: People) -> None:
     ada, bob = people(2)
     chat_id = ada.direct_chat(bob)
     message_id = ada.send(chat_id, "words")["id"]
     assert [delete(ada, message_id, "me"), delete(ada, message_id)] == [204, 204]
     assert texts(bob, chat_id) == []
-
-
-def test_everybody_in_the_chat_hears_of_a_deletion_with_its_revision(people: People, second_api: Api) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    message_id = ada.send(chat_id, "words")["id"]
-    with ada.socket() as own, bob.socket(second_api.url) as other:
-        assert delete(ada, message_id) == 204
-        revision = scalar("SELECT revision FROM messages WHERE id = :id", id=message_id)
-        expected = {"chat_id": chat_id, "message_ids": [message_id], "revision": revision}
-        assert own.next("message_deleted") == other.next("message_deleted") == expected
-        assert ada.get(f"/chats/{chat_id}")["revision"] == revision
-
-
-def test_deleting_for_oneself_is_told_to_ones_own_devices_only(people: People, second_api: Api) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    message_id = ada.send(chat_id, "words")["id"]
-    with ada.socket(second_api.url) as own, bob.socket() as other:
-        assert delete(ada, message_id, "me") == 204
-        assert own.next("message_deleted")["message_ids"] == [message_id]
-        ada.send(chat_id, "a sign that all before has come")
-        other.next("new_message")
-        assert [event for event in other.events if event["event"] == "message_deleted"] == []
-
-
-def test_a_deletion_that_overtakes_its_message_shows_nobody_the_words(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.group(bob)
-    with bob.socket() as socket:
-        send = queries.Send(chat_id, ada.id, ada.session_id, None, b"", "text", "never shown", None)
-        (stored,) = queries.send_batch([send])
-        assert stored.message_id is not None
-        assert delete(ada, stored.message_id) == 204
-        assert socket.next("message_deleted")["message_ids"] == [stored.message_id]
-        after = ada.send(chat_id, "after")
-        assert socket.next("new_message") == after
-        assert [event["data"]["seq"] for event in socket.events if event["event"] == "new_message"] == [2]
-
-
-def test_a_message_that_is_told_after_its_deletion_does_not_stay(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.group(bob)
-    with bob.socket() as socket:
-        send = queries.Send(chat_id, ada.id, ada.session_id, None, b"", "text", "told late", None)
-        (stored,) = queries.send_batch([send])
-        assert stored.message_id is not None
-        late = ada.get(f"/messages/{stored.message_id}")
-        assert delete(ada, stored.message_id) == 204
-        socket.quiet()
-        # The process that stored it comes to publish it only now.
-        events.message_sent(chat_id, late["seq"], 0, orjson.dumps(late), None)
-        assert writer().flush(20)
-        ada.send(chat_id, "a sign that all before has come")
-        socket.next("new_message", seq=2)
-        told = [event["event"] for event in socket.events if event["event"] in ("new_message", "message_deleted")]
-        # Where the process was too late, the room has closed the gap by itself and drops what comes.
-        assert told[-2:] == ["message_deleted", "new_message"]
-
-
-def test_a_gap_with_a_deleted_message_in_it_closes_without_its_words(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.group(bob)
-    with bob.socket() as socket:
-        ada.send(chat_id, "before")
-        send = queries.Send(chat_id, ada.id, ada.session_id, None, b"", "text", "never shown", None)
-        (stored,) = queries.send_batch([send])
-        run("UPDATE messages SET deleted_at = now(), text = NULL WHERE id = :id", id=stored.message_id)
-        ada.send(chat_id, "after")
-        kinds = ("new_message", "message_deleted")
-        told = [socket.until(lambda event: event["event"] in kinds) for _ in range(3)]
-        assert [event["event"] for event in told] == ["new_message", "message_deleted", "new_message"]
-        assert told[1]["data"]["message_ids"] == [stored.message_id]
-
-
-def test_8_deletions_at_once_count_down_once_and_are_told_once(people: People, second_api: Api) -> None:
-    people_of_chat = people(8)
-    ada, bob = people_of_chat[:2]
-    chat_id = ada.group(*people_of_chat[1:])
-    for person in people_of_chat[2:]:
-        run("UPDATE chat_members SET role = 'admin' WHERE chat_id = :c AND user_id = :u", c=chat_id, u=person.id)
-    message_id = [ada.send(chat_id, str(number))["id"] for number in range(3)][1]
-    unread.fan_out(chat_id)
-    assert bob.get(f"/chats/{chat_id}")["unread_count"] == 3
-    callers = [ada, *people_of_chat[2:], ada]
-    for caller in callers[4:]:
-        caller.url = second_api.url
-    with bob.socket() as socket:
-        assert together(*[lambda caller=caller: delete(caller, message_id) for caller in callers]) == [204] * 8
-        ada.send(chat_id, "a sign that all before has come")
-        socket.next("new_message")
-        told = [event["data"] for event in socket.events if event["event"] == "message_deleted"]
-        assert [data["message_ids"] for data in told] == [[message_id]]
-    assert bob.get(f"/chats/{chat_id}")["unread_count"] == 3
-    unread.fan_out(chat_id)
-    assert_counts_are_right(chat_id)
-
-
-def test_unread_counts_follow_deletions_at_once_counted_or_not_and_are_told(people: People) -> None:
-    ada, bob, eve = people(3)
-    chat_id = ada.group(bob, eve)
-    counted = [ada.send(chat_id, str(number))["id"] for number in range(3)]
-    eve.post(f"/chats/{chat_id}/read", {"message_id": counted[0]})
-    unread.fan_out(chat_id)
-    not_counted = ada.send(chat_id, "new")["id"]
-    with bob.socket() as socket:
-        assert delete(ada, counted[1]) == 204
-        socket.next("unread", chat_id=chat_id, unread_count=3)
-    assert [delete(ada, message_id) for message_id in (counted[0], not_counted)] == [204, 204]
-    assert [p.get(f"/chats/{chat_id}")["unread_count"] for p in (ada, bob, eve)] == [0, 1, 1]
-    unread.fan_out(chat_id)
-    assert_counts_are_right(chat_id)
-    assert [p.get(f"/chats/{chat_id}")["unread_count"] for p in (ada, bob, eve)] == [0, 1, 1]
-
-
-def test_deletions_reads_sends_and_counts_at_once_leave_right_counts(people: People, second_api: Api) -> None:
-    ada, bob, eve = people(3)
-    chat_id = ada.group(bob, eve)
-    ids = [ada.send(chat_id, str(number))["id"] for number in range(40)]
-    eve.url = second_api.url
-
-    def delete_all(step: int) -> None:
-        for message_id in ids[step::3]:
-            assert delete(ada, message_id) == 204
-
-    def read_all() -> None:
-        for message_id in ids[::5]:
-            eve.post(f"/chats/{chat_id}/read", {"message_id": message_id})
-
-    def send_all() -> None:
-        for number in range(10):
-            bob.send(chat_id, f"new {number}")
-
-    def count_all() -> None:
-        for _ in range(10):
-            unread.fan_out(chat_id)
-
-    together(lambda: delete_all(0), lambda: delete_all(1), lambda: delete_all(0), read_all, send_all, count_all)
-    unread.fan_out(chat_id)
-    assert_counts_are_right(chat_id)
 
 
 def test_service_messages_leave_no_data_and_no_count_behind(people: People) -> None:
@@ -285,7 +112,7 @@ def test_service_messages_leave_no_data_and_no_count_behind(people: People) -> N
         "UPDATE messages SET message_type = 'service', text = NULL, service = '{\"a\": 1}' WHERE id = :id",
         id=message_id,
     )
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert delete(bob, message_id) == 403
     assert delete(ada, message_id) == 204
     assert scalar("SELECT service FROM messages WHERE id = :id", id=message_id) is None
@@ -369,53 +196,6 @@ def test_read_marks_stay_where_they_are(people: People) -> None:
     assert first < second
 
 
-@pytest.mark.parametrize("how", ["for everyone", "for oneself", "with the history"])
-@pytest.mark.parametrize("door", ["rest", "socket"])
-def test_repeating_a_send_whose_message_is_gone_answers_its_tombstone_and_stores_nothing(
-    people: People, how: str, door: str
-) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    body = {"chat_id": chat_id, "text": "words", "client_id": str(uuid4())}
-    sent = ada.post("/messages", body)
-    if how == "with the history":
-        assert ada.call("DELETE", f"/chats/{chat_id}/history").status_code == 204
-    else:
-        assert delete(ada, sent["id"], "everyone" if how == "for everyone" else "me") == 204
-    if door == "rest":
-        again: dict[str, Any] = ada.post("/messages", body, status=200)
-    else:
-        with ada.socket() as socket:
-            answer = socket.ask("message", body)
-            assert answer["event"] == "ack"
-            again = answer["data"]
-    assert (again["id"], again["seq"], again["deleted"], again["text"]) == (sent["id"], 1, True, None)
-    assert texts(ada, chat_id) == []
-    assert scalar("SELECT last_seq FROM chats WHERE id = :c", c=chat_id) == 1
-
-
-def test_repeating_a_forward_whose_message_is_gone_answers_its_tombstone(people: People) -> None:
-    ada, bob = people(2)
-    chat_id, saved = ada.direct_chat(bob), ada.direct_chat(ada)
-    source = ada.send(chat_id, "words")["id"]
-    body = {"chat_ids": [saved], "client_id": str(uuid4())}
-    (sent,) = ada.post(f"/messages/{source}/forward", body, status=201)["items"]
-    assert delete(ada, sent["id"], "me") == 204
-    (again,) = ada.post(f"/messages/{source}/forward", body, status=200)["items"]
-    assert (again["id"], again["deleted"], again["text"]) == (sent["id"], True, None)
-
-
-def test_repeating_a_send_whose_message_is_stored_no_longer_is_not_found(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    body = {"chat_id": chat_id, "text": "words", "client_id": str(uuid4())}
-    sent = ada.post("/messages", body)
-    run("DELETE FROM messages WHERE id = :id", id=sent["id"])
-    answer = ada.call("POST", "/messages", body)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert scalar("SELECT last_seq FROM chats WHERE id = :c", c=chat_id) == 1
-
-
 def test_what_was_sent_before_somebody_came_is_not_theirs_to_delete(people: People) -> None:
     ada, bob = people(2)
     chat_id = ada.group(bob)
@@ -428,18 +208,3 @@ def test_what_was_sent_before_somebody_came_is_not_theirs_to_delete(people: Peop
     assert [delete(bob, message_id, whom) for whom in ("me", "everyone")] == [404, 404]
     assert bob.call("GET", f"/messages/{message_id}").status_code == 404
     assert texts(ada, chat_id) == ["before"]
-
-
-def test_deletions_come_with_the_next_sync(people: People) -> None:
-    ada, bob = people(2)
-    chat_id = ada.direct_chat(bob)
-    for_all, for_bob = ada.send(chat_id, "for all")["id"], ada.send(chat_id, "for bob")["id"]
-    cursors = {"ada": ada.get("/sync")["next_cursor"], "bob": bob.get("/sync")["next_cursor"]}
-    assert delete(ada, for_all) == 204
-    assert delete(bob, for_bob, "me") == 204
-    seen = {message["id"]: message for message in bob.get("/sync", cursor=cursors["bob"])["messages"]}
-    assert (seen[for_all]["deleted"], seen[for_all]["text"]) == (True, None)
-    assert (seen[for_bob]["deleted"], seen[for_bob]["text"]) == (True, None)
-    hers = {message["id"]: message for message in ada.get("/sync", cursor=cursors["ada"])["messages"]}
-    assert hers[for_all]["deleted"] is True
-    assert for_bob not in hers

@@ -152,6 +152,19 @@ def test_repeating_a_forward_whose_source_is_gone_answers_what_was_stored(people
     assert stored(third) == 1
 
 
+def test_what_is_stored_no_longer_keeps_nobody_from_learning_what_was_stored_beside_it(people: People) -> None:
+    ada, bob = people(2)
+    source = ada.send(ada.direct_chat(bob), "words")
+    saved, group = ada.direct_chat(ada), ada.group(bob)
+    client_id = str(uuid4())
+    (first,) = forward(ada, source["id"], saved, client_id=client_id).json()["items"]
+    run("DELETE FROM messages WHERE id = :id", id=first["id"])
+    answer = forward(ada, source["id"], saved, group, client_id=client_id)
+    assert answer.status_code == 201
+    assert [item["chat_id"] for item in answer.json()["items"]] == [group]
+    assert stored(saved, group) == 1
+
+
 def test_a_client_id_used_for_another_message_stores_nothing(people: People) -> None:
     ada, bob = people(2)
     chat_id, other = ada.direct_chat(bob), ada.group(bob)

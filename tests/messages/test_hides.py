@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import text
 
+from app.chats import service as chats
+from app.chats.queries import preferences
 from app.infra import jobs, migrations
 from app.infra.db import unit_of_work
 from app.messages import queries, removal_queries, service, unread
 from config import settings
+from tests.chats.membership import during
 from tests.conventions.test_migrations import empty_database
 from tests.factories import make_chat, make_users, member_states, run, scalar, send_messages
 from tests.messages.scenes import People, leave, together
@@ -28,6 +33,14 @@ def hide(person: Person, message_id: int) -> int:
     return person.call("DELETE", f"/messages/{message_id}").status_code
 
 
+def hidden(person: Person) -> list[int]:
+    """The messages that are noted as hidden from a person, in whatever chat."""
+    found = scalar(
+        "SELECT array_agg(message_id ORDER BY message_id) FROM message_hides WHERE user_id = :u", u=person.id
+    )
+    return list(found) if isinstance(found, list) else []
+
+
 def hide_here(user_id: int, message_id: int) -> None:
     """Deletes a message for oneself in this process."""
     with unit_of_work() as unit:
@@ -38,9 +51,9 @@ def test_what_one_deletes_for_oneself_moves_neither_the_chat_nor_the_sync_of_oth
     ada, bob, eve = people(3)
     chat_id = ada.group(bob, eve)
     message_id = ada.send(chat_id, "words")["id"]
-    unread.fan_out(chat_id)
-    others = {person.id: (person.get(f"/chats/{chat_id}"), person.get("/sync")["next_cursor"]) for person in (ada, eve)}
-    cursor = bob.get("/sync")["next_cursor"]
+    unread.fan_out_all([chat_id])
+    others = {person.id: (person.get(f"/chats/{chat_id}"), person.caught_up()) for person in (ada, eve)}
+    cursor = bob.caught_up()
     stored = scalar("SELECT to_jsonb(x) FROM messages x WHERE id = :id", id=message_id)
     assert hide(bob, message_id) == 204
     for person in (ada, eve):
@@ -58,7 +71,7 @@ def test_the_event_and_sync_name_the_same_revision_which_is_past_that_of_the_mes
     ada, bob = people(2)
     chat_id = ada.direct_chat(bob)
     message = ada.send(chat_id, "words")
-    cursor = bob.get("/sync")["next_cursor"]
+    cursor = bob.caught_up()
     with bob.socket() as socket:
         assert hide(bob, message["id"]) == 204
         revision = socket.next("message_deleted")["revision"]
@@ -76,11 +89,61 @@ def test_who_has_left_the_chat_or_cleared_it_gets_no_tombstones_of_it(people: Pe
     ada, bob, eve = people(3)
     chat_id = ada.group(bob, eve)
     message_id = ada.send(chat_id, "words")["id"]
-    cursors = {person.id: person.get("/sync")["next_cursor"] for person in (bob, eve)}
+    cursors = {person.id: person.caught_up() for person in (bob, eve)}
     assert [hide(person, message_id) for person in (bob, eve)] == [204, 204]
     leave(chat_id, bob)
     assert eve.call("DELETE", f"/chats/{chat_id}/history").status_code == 204
     assert [person.get("/sync", cursor=cursors[person.id])["messages"] for person in (bob, eve)] == [[], []]
+
+
+def test_a_tombstone_tells_neither_what_was_answered_nor_whose_words_they_were(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    first = bob.send(chat_id, "words")
+    cursor = bob.caught_up()
+    client_id = str(uuid4())
+    reply = bob.send(chat_id, "a reply", reply_to_id=first["id"], client_id=client_id)
+    (forwarded,) = ada.post(f"/messages/{first['id']}/forward", {"chat_ids": [chat_id]})["items"]
+    ids = {reply["id"], forwarded["id"]}
+    assert [hide(bob, message_id) for message_id in ids] == [204, 204]
+    tombstones = [message for message in bob.get("/sync", cursor=cursor)["messages"] if message["id"] in ids]
+    tombstones.append(bob.send(chat_id, "a reply", reply_to_id=first["id"], client_id=client_id))
+    for message in tombstones:
+        assert message["deleted"]
+        assert {message[name] for name in ("text", "reply_to_id", "forwarded_from_user_id", "service")} == {None}
+    assert {message["id"] for message in tombstones} == ids
+
+
+@pytest.mark.parametrize("path", ["/chats/{}", "/chats/{}/history", "/chats/{}/history?for_everyone=true"])
+def test_what_was_hidden_is_forgotten_with_the_history_that_it_was_in(
+    people: People, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preferences, "_HIDES_AT_ONCE", 2)
+    ada, bob = people(2)
+    chat_id, other = ada.direct_chat(bob), ada.group(bob)
+    ids = [ada.send(chat_id, "words")["id"] for _ in range(5)]
+    elsewhere = ada.send(other, "words")["id"]
+    cursor = bob.caught_up()
+    assert {hide(bob, message_id) for message_id in (*ids, elsewhere)} == {204}
+    assert hide(ada, ids[0]) == 204
+    with unit_of_work() as unit:
+        if path == "/chats/{}":
+            chats.delete_chat(unit, bob.id, chat_id, for_everyone=False)
+        else:
+            chats.clear_history(unit, bob.id, chat_id, for_everyone="everyone" in path)
+    assert hidden(bob) == [elsewhere]
+    assert hidden(ada) == ([] if "everyone" in path else ids[:1])
+    assert {message["id"] for message in bob.get("/sync", cursor=cursor)["messages"]} == {elsewhere}
+    assert bob.get(f"/chats/{chat_id}/messages")["items"] == []
+
+
+def test_nothing_is_hidden_in_a_history_that_was_cleared_at_the_same_moment(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.direct_chat(bob)
+    message_id = ada.send(chat_id, "words")["id"]
+    clear = during(lambda unit: chats.clear_history(unit, bob.id, chat_id, False), lambda: hide(bob, message_id))
+    assert clear == 204
+    assert hidden(bob) == []
 
 
 def test_many_tombstones_come_in_pages_without_a_gap_between_new_messages(people: People) -> None:
@@ -88,7 +151,7 @@ def test_many_tombstones_come_in_pages_without_a_gap_between_new_messages(people
     chat_id, other = ada.direct_chat(bob), ada.group(bob)
     with unit_of_work() as unit:
         ids = list(unit.execute(_OLD, {"chat": chat_id, "sender": ada.id, "count": 700}).scalars())
-    cursor = bob.get("/sync")["next_cursor"]
+    cursor = bob.caught_up()
     new: list[int] = []
     for number, message_id in enumerate(ids):
         hide_here(bob.id, message_id)
@@ -114,7 +177,7 @@ def test_what_is_hidden_before_it_is_counted_is_never_counted_for_who_hid_it() -
     ids = send_messages(chat_id, [ada, ada, bob, ada])
     for message_id in ids[1:3]:
         hide_here(bob, message_id)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert {user: state.unread_count for user, state in member_states(chat_id).items()} == {ada: 1, bob: 2, eve: 4}
     assert recount(chat_id) == []
 
@@ -123,7 +186,7 @@ def test_the_same_message_hidden_at_once_on_all_devices_is_hidden_and_counted_on
     ada, bob = people(2)
     chat_id = ada.group(bob)
     first, _ = (ada.send(chat_id, "words")["id"] for _ in range(2))
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert together(*[lambda: hide(bob, first)] * 8) == [204] * 8
     assert scalar("SELECT count(*) FROM message_hides WHERE message_id = :id", id=first) == 1
     assert (bob.get(f"/chats/{chat_id}")["unread_count"], recount(chat_id)) == (1, [])
@@ -152,11 +215,11 @@ def test_counts_stay_exact_while_messages_are_deleted_for_one_and_for_all_at_onc
 
     def count_all() -> None:
         for _ in range(10):
-            unread.fan_out(chat_id)
+            unread.fan_out_all([chat_id])
 
     together(delete_all, count_all, *[lambda user_id=user_id: hide_all(user_id) for user_id in others])
     assert recount(chat_id) == [], "what is shown while removals wait"
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert recount(chat_id) == []
     assert scalar("SELECT sum(unread_count) FROM user_chat_states WHERE chat_id = :c", c=chat_id) == 0
 
@@ -166,7 +229,7 @@ def test_a_deletion_for_all_that_commits_after_one_for_oneself_counts_it_once(is
     owner, bob = make_users(2)
     chat_id = make_chat([owner, bob])
     first, _ = send_messages(chat_id, [owner] * 2)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     with unit_of_work() as unit:
         assert queries.delete_for_everyone(unit, first, 1)
         if is_large:
@@ -177,7 +240,7 @@ def test_a_deletion_for_all_that_commits_after_one_for_oneself_counts_it_once(is
             removal_queries.take_out(unit, chat_id, [1])
     assert recount(chat_id) == []
     run("UPDATE chats SET fanned_out_seq = 0 WHERE id = :c", c=chat_id)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert recount(chat_id) == []
     assert scalar("SELECT unread_count FROM user_chat_states WHERE user_id = :u", u=bob) == 1
 

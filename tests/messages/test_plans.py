@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
 from app.chats.queries import views as chats
 from app.chats.unread import UNREAD
-from app.infra.db import Prepared, UnitOfWork, raw_cursor, reading, unit_of_work
+from app.infra.db import Prepared, reading, unit_of_work
 from app.messages import receipt_queries, unread
-from app.messages.queries import changing
+from app.messages.queries import changing, sending
 from app.messages.queries import reading as history
-from app.sync import queries as sync
-from tests.factories import run, scalar
+from app.sync import page_queries
+from app.web.authentication import Caller, live_session
+from tests.factories import NEWEST_ID, run, scalar
 from tests.people import Person
+from tests.plans import assert_reads_little, explain
 
 People = Callable[[int], list[Person]]
 
@@ -29,46 +32,23 @@ def crowded(people: People) -> tuple[Person, int, int]:
     ada, bob = people(2)
     huge, quiet = ada.group(bob), ada.group(bob)
     with unit_of_work() as unit:
-        fill = text("""
+        fill = text(f"""
             WITH made AS (
               INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
-              SELECT next_message_id(n), :chat, n, :sender, 'hello', 1 FROM generate_series(1, :count) n RETURNING id)
+              SELECT {NEWEST_ID} + n, :chat, n, :sender, 'hello', 1 FROM generate_series(1, :count) n RETURNING id)
             UPDATE chats SET last_seq = :count, last_message_id = (SELECT max(id) FROM made) WHERE id = :chat""")
         unit.execute(fill, {"chat": huge, "sender": bob.id, "count": HUGE})
         unit.execute(fill, {"chat": quiet, "sender": bob.id, "count": SMALL})
         unit.execute(
-            text("""
+            text(f"""
                 INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
-                SELECT next_message_id(), -c, n, 1, 'noise', 1
+                SELECT {NEWEST_ID} + 20 * c + n, -c, n, 1, 'noise', 1
                 FROM generate_series(1, :chats) c, generate_series(1, 20) n"""),
             {"chats": CHATS},
         )
     with unit_of_work() as unit:
         unit.execute(text("ANALYZE messages"))
     return ada, huge, quiet
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from nodes(part)
-
-
-def explain(unit: UnitOfWork, statement: Prepared, *parameters: object) -> list[dict[str, Any]]:
-    """The nodes of the plan that PostgreSQL keeps for the statement, executed once more."""
-    statement.rows(unit.connection, *parameters)
-    with raw_cursor(unit.connection) as (cursor, _):
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.execute_sql}", parameters)
-        row = cursor.fetchone()
-        assert row is not None
-        return list(nodes(row[0][0]["Plan"]))
-
-
-def assert_reads_little(plan: list[dict[str, Any]], most_rows: int) -> None:
-    for node in plan:
-        assert node["Node Type"] != "Seq Scan", node
-        touched = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        assert touched * node["Actual Loops"] <= most_rows, node
 
 
 @pytest.mark.parametrize("side", ["newest", "deep", "newer"])
@@ -92,6 +72,28 @@ def test_the_bound_on_parts_never_makes_a_page_read_all_that_lies_before_it(crow
         newest = ada.get(f"/chats/{huge}/messages", limit=1)["items"][0]["id"]
         plan = explain(unit, history._OLDER, huge, ada.id, None, 2**62, 0, newest - 1, 51)
         assert_reads_little(plan, most_rows=1000)
+
+
+def test_a_session_is_looked_at_once_and_first_by_key_in_the_statement_that_it_is_asked_along_with(
+    crowded: tuple[Person, int, int],
+) -> None:
+    ada, huge, quiet = crowded
+    unread.fan_out_all([huge, quiet])
+    statements: list[tuple[Prepared, int, tuple[object, ...]]] = [
+        (history._OLDER, 51, (huge, ada.id, None, 2**62, 0, 0, 51)),
+        (chats._LIST, 10, (ada.id, None, False, None, None, None, 51)),
+    ]
+    for statement, most_rows, parameters in statements:
+        for session, is_alive in ((ada.session_id, True), (str(uuid4()), False)):
+            proviso = live_session(Caller(ada.id, session, 0))
+            with reading() as unit:
+                plan = explain(unit, statement.where(proviso), *parameters, *proviso.parameters)
+            assert_reads_little(plan, most_rows)
+            (look,) = [node for node in plan if node.get("Relation Name") == "sessions"]
+            assert look["Index Name"] in ("pk_sessions", "ix_sessions_live")
+            assert look["Actual Loops"] == 1
+            others = [node for node in plan if node.get("Relation Name") not in (None, "sessions")]
+            assert any(node["Actual Loops"] for node in others) == is_alive
 
 
 def test_a_message_by_id_and_a_gap_by_seq_touch_only_their_rows(crowded: tuple[Person, int, int]) -> None:
@@ -124,6 +126,17 @@ def test_the_last_message_before_some_deleted_ones_touches_only_these(crowded: t
     with reading() as unit:
         plan = explain(unit, chats._LIST, ada.id, None, False, None, None, None, 51)
         assert_reads_little(plan, most_rows=25)
+
+
+def test_a_batch_locks_the_chats_of_its_senders_by_key(people: People, crowded: tuple[Person, int, int]) -> None:
+    ada, huge, quiet = crowded
+    (eve,) = people(1)
+    with reading() as unit:
+        plan = explain(unit, sending._LOCK, [huge, quiet, huge, quiet], [ada.id, ada.id, eve.id, eve.id])
+    assert_reads_little(plan, most_rows=4)
+    (membership,) = [node for node in plan if node.get("Relation Name") == "chat_members"]
+    assert {"chat_id", "user_id"} <= set(re.findall(r"\w+", membership["Index Cond"]))
+    assert plan[0]["Actual Rows"] == 2
 
 
 _HIDES = """
@@ -161,7 +174,7 @@ def test_what_somebody_has_hidden_is_looked_for_by_key_however_much_they_and_oth
         ({pk}, changing._FIND, (newest, ada.id)),
         ({pk}, receipt_queries._SUBJECT, (ada.id, newest)),
         ({pk, by_seq}, _UNREAD, (ada.id, huge)),
-        ({pk, by_revision}, sync._MESSAGES, (ada.id, revision, 51)),
+        ({pk, by_seq, by_revision}, page_queries._PAGE, (60, ada.id, revision, 51, 51, revision)),
     ]
     with reading() as unit:
         # Planned while the table is as good as empty.

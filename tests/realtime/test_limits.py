@@ -12,7 +12,9 @@ from flask import Flask
 
 from app.infra import bus
 from config import settings
-from tests.faults.hurting import locked, publish, waiting_for_locks
+from tests.calls.scenes import talk
+from tests.calls.test_signals import hear, heard
+from tests.faults.hurting import locked, publish, subscribers, waiting_for_locks
 from tests.people import Person, Socket, close_code, connections, make_people
 from tests.processes import Api, eventually, running_api
 
@@ -22,7 +24,12 @@ _QUEUE = 1_000_000
 @pytest.fixture(scope="module")
 def strict_api(app: Flask, data_dir: Path) -> Iterator[Api]:
     """An API with small limits, which waits long for locks."""
-    limits = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_PRESENCE": "3", "RATE_LIMIT_TYPING": "5"}
+    limits = {
+        "RATE_LIMIT_ENABLED": "true",
+        "RATE_LIMIT_PRESENCE": "3",
+        "RATE_LIMIT_TYPING": "5",
+        "RATE_LIMIT_CALL_SIGNALS": "3",
+    }
     patience = {"DB_LOCK_TIMEOUT": "30s", "DB_STATEMENT_TIMEOUT": "30s"}
     with running_api(data_dir, WS_QUEUE_SIZE=str(_QUEUE), **limits, **patience) as api:
         yield api
@@ -61,6 +68,17 @@ def test_frames_past_the_limit_of_their_kind_are_refused_on_all_of_a_persons_soc
         assert his.ask(kind, data)["event"] == "ack"
 
 
+def test_signals_past_their_limit_are_refused_and_reach_nobody(people: Callable[[int], list[Person]]) -> None:
+    ada, bob = people(2)
+    with ada.socket() as hers, bob.socket() as his:
+        call_id = talk(ada, bob)
+        data = {"call_id": call_id, "signal": {"candidate": ""}}
+        refused_after(hers, 3, "call_signal", data)
+        assert his.ask("call_signal", data)["event"] == "ack"
+        hear(his, 3)
+        assert len(heard(his)) == 3
+
+
 def test_events_for_a_socket_that_cannot_be_greeted_yet_are_bounded(people: Callable[[int], list[Person]]) -> None:
     ada, bob = people(2)
     event = bus.payload({}, bus.encode("unread", {"chat_id": 1, "unread_count": 1, "filling": "x" * 100_000}))
@@ -68,7 +86,8 @@ def test_events_for_a_socket_that_cannot_be_greeted_yet_are_bounded(people: Call
     with locked("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE") as connection:
         flooded = websocket.create_connection(address + ada.access_token, timeout=20)
         calm = websocket.create_connection(address + bob.access_token, timeout=20)
-        eventually(lambda: waiting_for_locks(connection) == 2)
+        own = [bus.user_notifications(person.id) for person in (ada, bob)]
+        eventually(lambda: subscribers(settings().redis, *own) == [1, 1] and waiting_for_locks(connection) > 0)
         publish(settings().redis, *[(bus.user_notifications(ada.id), event)] * (_QUEUE // 100_000 + 1))
         publish(settings().redis, *[(bus.user_notifications(bob.id), event)] * 5)
         assert close_code(flooded) == 4413

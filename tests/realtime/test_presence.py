@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from app.infra import presence as leases
 from app.realtime import presence
+from app.web.authentication import Caller
+from config import settings
 from tests.people import Person, Socket
 from tests.processes import eventually
 
@@ -35,7 +42,9 @@ def test_who_only_opened_a_direct_chat_follows_nobody_until_its_first_message(pe
         assert told(curious, ada) == []
         stranger.send(chat_id, "hello")
         comes_and_goes(ada, witness)
-        assert told(curious, ada) == ["online", "offline"]
+        # That she went may be told once more, the first time too.
+        assert told(curious, ada).count("online") == 1
+        assert told(curious, ada)[-2:] == ["online", "offline"]
 
 
 def test_who_opened_a_direct_chat_shows_the_other_when_they_come_and_go(people: People) -> None:
@@ -77,9 +86,24 @@ def test_the_blocked_see_neither_presence_nor_when_somebody_was_last_seen(people
 
 def test_a_lease_that_begins_only_after_its_connection_is_gone_does_not_last(people: People) -> None:
     (ada,) = people(1)
-    presence.disconnected(ada.id, "quick")
-    presence.connected(ada.id, "quick", lambda: False)
+    hers = Caller(ada.id, ada.session_id, math.inf)
+    presence.disconnected(hers, "quick")
+    presence.connected(hers, "quick", lambda: False)
     assert ada.get("/auth/me")["status"] == "offline"
-    presence.connected(ada.id, "slow", lambda: True)
+    presence.connected(hers, "slow", lambda: True)
     assert ada.get("/auth/me")["status"] == "online"
-    presence.disconnected(ada.id, "slow")
+    presence.disconnected(hers, "slow")
+
+
+def test_one_sweep_sees_to_all_whom_a_dead_process_left(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = people(5)
+    for person in crowd:
+        leases.renew(person.id, "dead", 1, "online")
+    time.sleep(1.1)
+    monkeypatch.setattr(leases, "SWEEP_BATCH", 2)
+    assert presence.sweep() >= len(crowd)
+
+
+def test_who_is_gone_with_a_process_is_told_to_be_within_a_minute() -> None:
+    longest_wait = 2 * settings().sweep_interval
+    assert leases.lease_seconds() + longest_wait <= 55, "with room for the telling"

@@ -9,6 +9,7 @@ import gevent
 import gevent.socket
 import pytest
 
+from app.errors import Unavailable
 from app.infra import bus
 from app.realtime import room
 from app.realtime.connection import Connection
@@ -29,7 +30,7 @@ def test_a_message_that_overtook_others_is_delivered_as_soon_as_they_have_come(m
         connection = Connection(ours)
         connection.caller = Caller(1, "", 0.0)
         connection.ready = True
-        chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None)
+        chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None, resync=lambda: None)
         chat.admit([connection], members_revision=0)
         chat.begin(last_seq=0)
         # One at a time, so that each finds the room waiting for the first.
@@ -50,7 +51,9 @@ def test_who_is_let_in_again_while_it_is_asked_who_is_a_member_stays(monkeypatch
         connection = Connection(ours)
         connection.caller = Caller(1, "", 0.0)
         connection.ready = True
-        chat = room.Room(1, expel=lambda _, people: expelled.append(people), tell_to_sync=lambda _: None)
+        chat = room.Room(
+            1, expel=lambda _, people: expelled.append(people), tell_to_sync=lambda _: None, resync=lambda: None
+        )
 
         def present_members(*_: object) -> tuple[int, int, set[int]]:
             if len(answers) == 2:
@@ -72,7 +75,7 @@ def test_a_message_to_many_sockets_lets_others_be_served_in_between(monkeypatch:
     with ExitStack() as exits:
         exits.enter_context(gevent.Timeout(_LONG / 2))
         pairs = [gevent.socket.socketpair() for _ in range(5)]
-        chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None)
+        chat = room.Room(1, expel=lambda *_: None, tell_to_sync=lambda _: None, resync=lambda: None)
         for ours, theirs in pairs:
             exits.enter_context(theirs)
             connection = Connection(exits.enter_context(ours))
@@ -92,3 +95,30 @@ def test_a_message_to_many_sockets_lets_others_be_served_in_between(monkeypatch:
             while len(received) < len(expected):
                 received += theirs.recv(len(expected))
             assert received == expected
+
+
+def test_a_room_that_fails_while_nobody_can_be_told_to_sync_has_that_done_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resyncs: list[bool] = []
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    def tell_to_sync(_: object) -> None:
+        raise Unavailable(retry_after=1)
+
+    monkeypatch.setattr(room, "present_members", fails)
+    ours, theirs = gevent.socket.socketpair()
+    with ours, theirs, gevent.Timeout(_LONG / 2):
+        connection = Connection(ours)
+        connection.ready = True
+        chat = room.Room(1, lambda *_: None, tell_to_sync, lambda: resyncs.append(True))
+        chat.admit([connection], members_revision=0)
+        chat.begin(last_seq=0)
+        chat.check_members(5)
+        while not resyncs:
+            gevent.sleep(0)
+        # It goes on with what comes then.
+        chat.receive(*event(1), droppable=False)
+        assert chat.delivered_seq == 1

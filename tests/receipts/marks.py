@@ -8,9 +8,12 @@ from sqlalchemy import TextClause, text
 
 from app.chats import service as chats
 from app.infra.db import reading, unit_of_work
+from app.messages.statuses import update_all
 from tests import factories
 
 _STATUSES = text("SELECT seq, status FROM messages WHERE chat_id = :chat ORDER BY seq")
+
+_REVISIONS = text("SELECT revision FROM messages WHERE chat_id = :chat ORDER BY seq")
 
 _EXPECTED = text("""
     SELECT x.seq, CASE
@@ -101,3 +104,22 @@ def queued(chat_id: int) -> int:
     """How many moves of marks wait for a worker."""
     ((count,),) = _rows(_QUEUED, chat=chat_id)
     return int(count)
+
+
+def revisions(chat_id: int) -> tuple[int, list[int]]:
+    """The chat's revision, and those of its messages by seq."""
+    chat = int(str(factories.scalar("SELECT revision FROM chats WHERE id = :c", c=chat_id)))
+    return chat, [row.revision for row in _rows(_REVISIONS, chat=chat_id)]
+
+
+def update(*chat_ids: int) -> None:
+    """Has the moves that wait in the queue of these chats written down."""
+    assert update_all(chat_ids, 60)
+
+
+def assert_as_the_marks_say(*chat_ids: int) -> None:
+    """Statuses and receipts are what the members' marks make them, and nothing waits."""
+    for chat_id in chat_ids:
+        assert statuses(chat_id) == expected_statuses(chat_id)
+        assert receipts(chat_id) == expected_receipts(chat_id)
+        assert queued(chat_id) == 0

@@ -102,18 +102,39 @@ def test_an_author_who_has_left_is_told_nothing_more(people: People) -> None:
         assert told(bobs) == []
 
 
-def test_channels_and_groups_of_more_than_two_hundred_tell_nobody(people: People) -> None:
+def test_channels_tell_nobody(people: People) -> None:
     ada, bob = people(2)
     channel = ada.post("/chats", {"type": "channel", "name": "News", "member_ids": [bob.id]})["id"]
-    large = factories.make_chat([ada.id, bob.id, *factories.make_users(199)])
-    small = ada.group(bob)
+    group = ada.group(bob)
     with ada.socket() as hers, bob.socket() as his:
-        for chat_id in (channel, large, small):
+        for chat_id in (channel, group):
             newest = ada.send(chat_id, "hello")["id"]
             deliver(his, chat_id, newest)
             his.ask("read_receipt", {"chat_id": chat_id, "message_id": newest})
-        hers.next("message_status", chat_id=small, status="read")
-        assert {data["chat_id"] for data in told(hers)} == {small}
+        hers.next("message_status", chat_id=group, status="read")
+        assert {data["chat_id"] for data in told(hers)} == {group}
+
+
+def test_in_a_group_of_more_than_two_hundred_authors_are_told_once_and_not_by_whom(
+    people: People, worker: Worker
+) -> None:
+    ada, bob, eve = people(3)
+    chat_id = factories.make_chat([ada.id, bob.id, eve.id, *factories.make_users(198)])
+    with ada.socket() as hers, bob.socket() as his, eve.socket() as eves:
+        newest = [ada.send(chat_id, text)["id"] for text in ("one", "two")][-1]
+        for socket in (his, eves):
+            deliver(socket, chat_id, newest)
+        expected = {"chat_id": chat_id, "up_to_message_id": newest, "status": "delivered", "user_id": None}
+        assert hers.next("message_status") == expected
+        for socket in (his, eves):
+            socket.ask("read_receipt", {"chat_id": chat_id, "message_id": newest})
+        assert hers.next("message_status") == expected | {"status": "read"}
+        # What comes last has come behind all that was queued before it.
+        last = bob.send(chat_id, "three")["id"]
+        hers.ask("read_receipt", {"chat_id": chat_id, "message_id": last})
+        assert his.next("message_status")["up_to_message_id"] == last
+        assert len(told(hers)) == 2
+        assert told(eves) == []
 
 
 def test_the_status_follows_by_the_worker_and_by_sync(people: People, worker: Worker) -> None:

@@ -102,7 +102,7 @@ def test_unread_counts_do_not_change_by_what_has_arrived() -> None:
     ada, bob = factories.make_users(2)
     chat_id = factories.make_chat([ada, bob])
     factories.send_messages(chat_id, [ada] * 3)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     before = factories.member_states(chat_id)
     revision = factories.scalar("SELECT sum(revision) FROM user_chat_states WHERE chat_id = :c", c=chat_id)
     deliver(bob, chat_id, 3)

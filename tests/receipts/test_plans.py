@@ -11,15 +11,15 @@ from app.chats.queries import deliveries, marks
 from app.infra.db import unit_of_work
 from app.messages import receipt_queries, status_queries
 from tests import factories
-from tests.receipts.plans import touched
+from tests.plans import touched
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
 
 HUGE = 20_000
-_FILL = text("""
+_FILL = text(f"""
     WITH made AS (
       INSERT INTO messages (id, chat_id, seq, sender_id, text, revision, status)
-      SELECT next_message_id(n), :chat, n, :sender, 'hello', 1, CASE WHEN n <= :read THEN 'read' ELSE 'sent' END
+      SELECT {factories.NEWEST_ID} + n, :chat, n, :sender, 'hello', 1, CASE WHEN n <= :read THEN 'read' ELSE 'sent' END
       FROM generate_series(1, :count) n RETURNING id)
     UPDATE chats SET last_seq = :count, last_message_id = (SELECT max(id) FROM made), read_seq = :read,
       delivered_seq = :read WHERE id = :chat""")
@@ -53,6 +53,7 @@ def test_marks_and_statuses_touch_only_the_rows_that_they_are_about(crowded: tup
             "due": touched(unit, status_queries._DUE, *due),
             "change": touched(unit, status_queries._CHANGE, ids, ids),
             "settle": touched(unit, status_queries._SETTLE, [chat_id]),
+            "settle departed": max(touched(unit, each, [chat_id]) for each in status_queries._SETTLE_DEPARTED),
             "subject": touched(unit, receipt_queries._SUBJECT, ada, newest),
             "readers": touched(unit, receipt_queries._READERS, ada, newest, None, None, 51),
         }

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
 
-from app.infra import jobs, set_aside, sweeps
+from app.infra import jobs, set_aside
 from app.infra.db import reading, unit_of_work
 from app.infra.redis import client
 from app.messages import status_jobs, status_queries, statuses
-from config import settings
 from local.addresses import embedded_redis_url
 from tests import factories
-from tests.processes import Worker, eventually
+from tests.processes import eventually
 from tests.receipts import marks
 from tests.receipts.marks import queued, read
+from tests.workers.scenes import done_while_another_runs, new_worker, sender_to
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
 
@@ -60,8 +58,7 @@ def poison(chat_id: int) -> None:
 def test_dirty_chats_are_taken_and_seen_to() -> None:
     chats = [make_read_chat() for _ in range(3)]
     client().sadd(jobs.DIRTY_RECEIPTS, *chats, "rubbish")
-    while status_jobs.marked.take():
-        pass
+    assert status_jobs.marked.take_all()
     assert all(is_done(chat_id) for chat_id in chats)
 
 
@@ -86,13 +83,7 @@ def test_the_sweep_goes_from_chat_to_chat_however_many_moves_each_has(monkeypatc
 
 def test_only_one_sweep_runs_at_a_time() -> None:
     make_read_chat()
-    with sweeps.only_one("statuses") as alone:
-        assert alone
-        swept: list[int] = []
-        other = threading.Thread(target=lambda: swept.append(status_jobs.sweep()))
-        other.start()
-        other.join(20)
-        assert swept == [0]
+    assert done_while_another_runs("statuses", status_jobs.sweep) == 0
     assert status_jobs.sweep() == 1
 
 
@@ -148,21 +139,14 @@ def test_a_chat_that_ends_the_worker_is_known_by_the_next_sweep(monkeypatch: pyt
 @pytest.fixture
 def producer(data_dir: Path) -> Iterator[Celery]:
     """Sends jobs to the broker of these tests."""
-    broker = embedded_redis_url(data_dir, _BROKER_NUMBER)
-    current = settings().model_copy(update={"broker_url": broker})
-    with jobs.configure(Celery("tests", set_as_current=False), current) as app:
+    with sender_to(embedded_redis_url(data_dir, _BROKER_NUMBER)) as app:
         yield app
-
-
-def start(folder: Path, broker: str) -> Worker:
-    """A worker whose log is in a new folder, so that nothing there is of another."""
-    return Worker(Path(tempfile.mkdtemp(dir=folder)), BROKER_URL=broker)
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, data_dir: Path, producer: Celery) -> None:
     broker = embedded_redis_url(data_dir, _BROKER_NUMBER)
     chat_id = make_read_chat()
-    with start(tmp_path, broker).wait_ready() as worker, unit_of_work() as holder:
+    with new_worker(tmp_path, broker).wait_ready() as worker, unit_of_work() as holder:
         holder.connection.exec_driver_sql("SELECT 1 FROM chats WHERE id = %s FOR UPDATE", (chat_id,))
         producer.send_task(jobs.SWEEP_STATUS, queue=jobs.JOBS[jobs.SWEEP_STATUS])
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%status_l%'"
@@ -170,7 +154,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, data_dir: P
         worker.kill()
     assert marks.statuses(chat_id) == ["sent"]
     assert queued(chat_id) == 1
-    with start(tmp_path, broker).wait_ready():
+    with new_worker(tmp_path, broker).wait_ready():
         producer.send_task(jobs.SWEEP_STATUS, queue=jobs.JOBS[jobs.SWEEP_STATUS])
         eventually(lambda: is_done(chat_id))
 

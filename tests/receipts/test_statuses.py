@@ -7,38 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
 
 from app.chats import service as chats_service
-from app.chats.locking import lock_chat, next_revision
-from app.chats.queries import members
 from app.infra.db import unit_of_work
 from app.messages import status_queries, statuses
+from app.messages.status_queries import Change
 from tests import factories
-from tests.counting import counted_statements
 from tests.receipts import marks
-from tests.receipts.marks import deliver, queued, read, settled
+from tests.receipts.marks import assert_as_the_marks_say, deliver, queued, read, revisions, settled, update
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
-
-
-def update(*chat_ids: int) -> None:
-    assert statuses.update_all(chat_ids, 60)
-
-
-def revisions(chat_id: int) -> tuple[int, list[int]]:
-    """The chat's revision, and those of its messages by seq."""
-    chat = int(str(factories.scalar("SELECT revision FROM chats WHERE id = :c", c=chat_id)))
-    with unit_of_work() as unit:
-        rows = unit.execute(text("SELECT revision FROM messages WHERE chat_id = :c ORDER BY seq"), {"c": chat_id})
-        return chat, list(rows.scalars())
-
-
-def assert_as_the_marks_say(*chat_ids: int) -> None:
-    for chat_id in chat_ids:
-        assert marks.statuses(chat_id) == marks.expected_statuses(chat_id)
-        assert marks.receipts(chat_id) == marks.expected_receipts(chat_id)
-        assert queued(chat_id) == 0
 
 
 def test_a_message_is_sent_then_delivered_then_read() -> None:
@@ -79,69 +57,6 @@ def test_in_a_group_one_reader_is_enough() -> None:
     update(chat_id)
     assert marks.statuses(chat_id) == ["read", "read", "read", "sent", "read"]
     assert settled(chat_id) == (3, 3)
-
-
-def test_who_joins_has_not_read_what_came_before() -> None:
-    ada, bob, eve = factories.make_users(3)
-    chat_id = factories.make_chat([ada, bob])
-    factories.send_messages(chat_id, [ada, ada])
-    factories.run(
-        "WITH m AS (INSERT INTO chat_members (chat_id, user_id) VALUES (:c, :u)) INSERT INTO user_chat_states"
-        " (chat_id, user_id, counted_seq, last_read_seq) VALUES (:c, :u, 2, 2)",
-        c=chat_id,
-        u=eve,
-    )
-    factories.send_messages(chat_id, [ada])
-    deliver(eve, chat_id, 3)
-    update(chat_id)
-    assert marks.statuses(chat_id) == ["sent", "sent", "delivered"]
-    read(eve, chat_id, 3)
-    update(chat_id)
-    assert marks.statuses(chat_id) == ["sent", "sent", "read"]
-    assert marks.receipts(chat_id) == [(3, eve)]
-
-
-def admit(chat_id: int, *people: int) -> None:
-    with unit_of_work() as unit:
-        members.admit(unit, chat_id, people, next_revision(unit, lock_chat(unit, chat_id, ada_of(chat_id))))
-
-
-def ada_of(chat_id: int) -> int:
-    """Who made the chat."""
-    return int(str(factories.scalar("SELECT created_by FROM chats WHERE id = :c", c=chat_id)))
-
-
-def test_what_was_written_while_nobody_else_was_there_waits_for_no_reader() -> None:
-    ada, bob, *others = factories.make_users(203)
-    chat_id = factories.make_chat([ada])
-    factories.send_messages(chat_id, [ada] * 3)
-    admit(chat_id, bob)
-    assert settled(chat_id) == (3, 3)
-    admit(chat_id, *others)
-    assert settled(chat_id) == (3, 3)
-    factories.send_messages(chat_id, [ada])
-    read(bob, chat_id, 4)
-    update(chat_id)
-    assert settled(chat_id) == (4, 4)
-    assert marks.statuses(chat_id) == ["sent", "sent", "sent", "read"]
-    # In a large group nobody behind the first reader causes work.
-    read(others[0], chat_id, 4)
-    assert queued(chat_id) == 0
-
-
-@pytest.mark.parametrize(("move", "status"), [(read, "read"), (deliver, "delivered")])
-def test_who_comes_takes_no_status_from_what_reached_another_just_before_leaving(
-    move: Callable[[int, int, int], None], status: str
-) -> None:
-    ada, bob, eve = factories.make_users(3)
-    chat_id = factories.make_chat([ada, bob])
-    factories.send_messages(chat_id, [ada, ada])
-    move(bob, chat_id, 2)
-    with unit_of_work() as unit:
-        members.remove(unit, chat_id, bob, next_revision(unit, lock_chat(unit, chat_id, ada)), is_banned=False)
-    admit(chat_id, eve)
-    update(chat_id)
-    assert marks.statuses(chat_id) == [status, status]
 
 
 def test_deleted_messages_stay_as_they_are_and_nothing_waits_for_them() -> None:
@@ -236,10 +151,10 @@ def test_long_moves_are_done_in_short_transactions(monkeypatch: pytest.MonkeyPat
         read(people[3], chats[2], seq)
     sizes = []
 
-    def watched(change: Callable[..., None]) -> Callable[..., None]:
-        def run(unit: object, found: dict[int, bool]) -> None:
+    def watched(change: Callable[..., list[Change]]) -> Callable[..., list[Change]]:
+        def run(unit: object, found: dict[int, bool]) -> list[Change]:
             sizes.append(len(found))
-            change(unit, found)
+            return change(unit, found)
 
         return run
 
@@ -261,6 +176,44 @@ def test_work_that_takes_too_long_stays_in_the_queue(monkeypatch: pytest.MonkeyP
     assert queued(chat_id) == 1
     update(chat_id)
     assert_as_the_marks_say(chat_id)
+
+
+def test_runs_that_are_cut_short_go_on_where_the_one_before_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statuses, "_LARGEST_BATCH", 5)
+    people = factories.make_users(3)
+    chat_id = factories.make_chat(people)
+    factories.send_messages(chat_id, [people[0]] * 20)
+    read(people[1], chat_id, 20)
+    kept = []
+    for _ in range(4):
+        assert queued(chat_id) == 1
+        statuses.update_all([chat_id], 0)
+        kept.append(len(marks.receipts(chat_id)))
+    assert kept == [5, 10, 15, 20]
+    assert_as_the_marks_say(chat_id)
+
+
+def test_a_long_move_lets_the_moves_of_other_members_and_chats_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statuses, "_LARGEST_BATCH", 5)
+    monkeypatch.setattr(statuses, "_LARGEST_TURN", 10)
+    people = factories.make_users(3)
+    chats = [factories.make_chat(people), factories.make_chat(people)]
+    factories.send_messages(chats[0], [people[0]] * 60)
+    factories.send_messages(chats[1], [people[0]])
+    read(people[1], chats[0], 60)
+    read(people[2], chats[0], 1)
+    read(people[1], chats[1], 1)
+    done: list[tuple[int, int]] = []
+    apply = statuses._apply
+
+    def watched(batch: statuses.Batch) -> None:
+        apply(batch)
+        done.extend((move.chat_id, move.user_id) for move in batch.finished)
+
+    monkeypatch.setattr(statuses, "_apply", watched)
+    update(*chats)
+    assert done == [(chats[0], people[2]), (chats[1], people[1]), (chats[0], people[1])]
+    assert_as_the_marks_say(*chats)
 
 
 def test_statuses_equal_the_marks_after_random_moves_and_jobs_at_the_same_time() -> None:
@@ -319,63 +272,6 @@ def test_a_move_that_has_not_committed_is_not_lost_by_a_job_that_runs_meanwhile(
         assert marks.receipts(chat_id) == [(1, eve)]
     update(chat_id)
     assert_as_the_marks_say(chat_id)
-
-
-def test_many_small_chats_share_statements() -> None:
-    ada, bob = factories.make_users(2)
-    taken = []
-    for count in (1, 20):
-        chats = [factories.make_chat([ada, bob], "direct") for _ in range(count)]
-        for chat_id in chats:
-            factories.send_messages(chat_id, [ada, ada])
-            read(bob, chat_id, 2)
-        with counted_statements() as statements:
-            update(*chats)
-        taken.append(len(statements))
-        assert_as_the_marks_say(*chats)
-    assert taken[0] == taken[1] == 7
-
-
-def test_a_group_of_ten_thousand_costs_work_for_the_first_who_read_only() -> None:
-    people = factories.make_users(10_000)
-    chat_id = factories.make_chat(people)
-    factories.send_messages(chat_id, [people[0]] * 3)
-    for user in people[1:4]:
-        deliver(user, chat_id, 3)
-        read(user, chat_id, 3)
-    assert queued(chat_id) == 6, "nobody was first yet for the workers"
-    with counted_statements() as statements:
-        update(chat_id)
-    assert len(statements) <= 8
-    assert marks.statuses(chat_id) == ["read"] * 3
-    assert settled(chat_id) == (3, 3)
-    assert marks.receipts(chat_id) == []
-    before = revisions(chat_id)
-    for user in people[4:40]:
-        deliver(user, chat_id, 3)
-        read(user, chat_id, 3)
-    assert queued(chat_id) == 0, "whoever comes later changes nothing"
-    with counted_statements() as statements:
-        deliver(people[50], chat_id, 3)
-    assert [statement.split()[1] for statement in statements if statement.startswith("EXECUTE")] == ["mark_delivered"]
-    assert revisions(chat_id) == before
-
-
-def test_what_waited_for_long_in_a_large_group_is_looked_at_for_the_first_readers_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(statuses, "_MOST_MOVES", 5)
-    people = factories.make_users(201)
-    chat_id = factories.make_chat(people)
-    factories.send_messages(chat_id, [people[0]] * 400)
-    for user in people[1:31]:
-        read(user, chat_id, 400)
-    assert queued(chat_id) == 30
-    with counted_statements() as statements:
-        update(chat_id)
-    assert [statement.split()[1] for statement in statements].count("status_due") == 5
-    assert marks.statuses(chat_id) == ["read"] * 400
-    assert queued(chat_id) == 0
 
 
 def test_a_chat_that_is_gone_leaves_the_queue() -> None:

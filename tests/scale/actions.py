@@ -142,7 +142,7 @@ def _send_by_busy(crowd: Crowd) -> None:
 def _fan_out(crowd: Crowd) -> None:
     if crowd != Crowd.nobody():
         send_to(crowd.large, crowd.large_people[0])
-    unread.fan_out(crowd.large)
+    unread.fan_out_all([crowd.large])
 
 
 _DOING: dict[str, Callable[[Crowd], None]] = {

@@ -36,12 +36,26 @@ class Explained:
     @property
     def read_whole(self) -> set[str]:
         """The tables that were read from one end to the other, in their own order or along an index."""
+        return {node["Relation Name"] for node in self.nodes if _reads_all(node) and node["Actual Loops"] > 0}
+
+    @property
+    def would_read_whole(self) -> set[str]:
+        """The tables that would be, where the plan came to them: those of other parts of the same statement, too."""
         return {node["Relation Name"] for node in self.nodes if _reads_all(node)}
 
     @property
     def rows(self) -> int:
         """Rows that were read from tables and indexes, those among them that no condition let pass."""
         return round(sum(_scanned(node) for node in self.nodes))
+
+    @property
+    def scans(self) -> str:
+        """Where rows were read and how many, a line each, for a test that fails."""
+        read = [node for node in self.nodes if _scanned(node)]
+        return "\n".join(
+            f"{round(_scanned(node))}: {node['Node Type']} {node['Relation Name']} {node.get('Index Name', '')}"
+            for node in read
+        )
 
     @property
     def written(self) -> int:
@@ -64,7 +78,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _reads_all(node: dict[str, Any]) -> bool:
     is_scan = node["Node Type"] in ("Seq Scan", "Index Scan", "Index Only Scan")
-    return is_scan and "Index Cond" not in node and node["Actual Loops"] > 0
+    return is_scan and "Index Cond" not in node
 
 
 def _scanned(node: dict[str, Any]) -> float:

@@ -107,40 +107,28 @@ ACTIONS = [
     Action(
         "the list of chats",
         lambda s: s.ask(s.people[1], "GET", "/chats"),
-        dict([_SESSION, ("chat_list", "chats, peers, last messages and exact counts at once")]),
+        {"chat_list_in_session": "whether the session lives; chats, peers, last messages and exact counts at once"},
         {},
     ),
     Action(
         "a page of history",
         lambda s: s.ask(s.people[1], "GET", f"/chats/{s.chat_id}/messages"),
-        dict([_SESSION, ("history_older", "whether the caller is in the chat, and the page")]),
+        {"history_older_in_session": "whether the session lives and the caller is in the chat, and the page"},
         {},
     ),
     Action(
         "catching up",
         lambda s: s.ask(s.people[1], "GET", f"/sync?cursor={s.cursor}"),
-        dict(
-            [
-                _SESSION,
-                ("sync_horizon", "up to where all is committed; before what it stands for is read"),
-                ("sync_messages", "changed messages, of all chats at once"),
-                ("chats_changed", "which chats have changed, up to where the page of messages ends"),
-                ("chats_changed_views", "how these look, as in the list"),
-            ]
-        ),
+        {
+            "sync_page_in_session": "whether the session lives; up to where all is committed, looked at in a statement"
+            " of its own in the same message; and then messages, chats and how these look, as of one moment"
+        },
         {},
     ),
     Action(
         "the first snapshot",
         lambda s: s.ask(s.people[1], "GET", "/sync"),
-        dict(
-            [
-                _SESSION,
-                ("sync_horizon", "the cursor that goes with it"),
-                ("chats_changed", "the next chats"),
-                ("chats_changed_views", "how these look, with their last messages"),
-            ]
-        ),
+        {"sync_page_in_session": "the same, for the cursor that goes with it; and no messages"},
         {},
     ),
     Action(
@@ -151,7 +139,7 @@ ACTIONS = [
     ),
     Action(
         "the fan-out of a send",
-        lambda s: unread.fan_out(s.chat_id),
+        lambda s: unread.fan_out_all([s.chat_id]),
         {
             "unread_progress": "whether anything is due",
             "synchronous_commit": "what a crash takes back the sweep redoes",

@@ -55,7 +55,7 @@ def test_the_fan_out_is_a_statement_for_each_batch_of_members_and_looks_at_these
     send_to(crowd.large, crowd.large_people[0])
     batch, members = settings().fanout_batch, len(crowd.large_people)
     with counted_statements() as statements:
-        assert unread.fan_out(crowd.large) == members
+        assert unread.fan_out_all([crowd.large]) == members
     prepared = Counter(statement.split()[1] for statement in statements if statement.startswith("EXECUTE"))
     assert prepared["unread_count"] == -(-members // batch)
     # The last part is known by being short, be it empty.
@@ -66,14 +66,14 @@ def test_the_fan_out_is_a_statement_for_each_batch_of_members_and_looks_at_these
 def test_deleting_for_everyone_touches_no_member_and_the_worker_looks_at_each_once(crowd: Crowd) -> None:
     owner = crowd.large_people[0]
     send_to(crowd.large, owner)
-    unread.fan_out(crowd.large)
+    unread.fan_out_all([crowd.large])
     with reading() as unit:
         newest = messages.history(unit, owner, crowd.large, HistoryQuery(limit=1))["items"][0]["id"]
     with explained_statements() as asked, unit_of_work() as unit:
         messages.delete_message(unit, owner, newest, for_everyone=True)
     assert {s.name: s.rows for s in asked if s.rows > 10} == {}
     with explained_statements() as done:
-        unread.fan_out(crowd.large)
+        unread.fan_out_all([crowd.large])
     # Of each member the state, to lock it, to look at it and to change it, and the membership; and the chat once.
     assert {s.name: s.rows for s in done if s.rows > 4 * settings().fanout_batch + 1} == {}
     assert sum(s.written for s in done if s.name == "removal_take_out") == len(crowd.large_people) - 1

@@ -38,7 +38,8 @@ _CALLS: dict[str, Callable[[Storage, str], object]] = {
     "abandon_upload": lambda kept, key: kept.abandon_upload(Upload(key, "")),
     "download_link": lambda kept, key: kept.download_link(key, "text/plain", "inline", 60),
     "upload_form": lambda kept, key: kept.upload_form(key, "text/plain", 10, 60),
-    "accept_posted": lambda kept, key: kept.accept_posted(key),
+    "accept_posted": lambda kept, key: kept.accept_posted(key, new_key()),
+    "accept_posted as": lambda kept, key: kept.accept_posted(new_key(), key),
     "internal_path": lambda kept, key: kept.internal_path(key),
 }
 

@@ -40,8 +40,9 @@ def test_an_object_is_whole_or_not_there_whenever_its_process_is_killed(place: P
     assert {each["object"] for each in killed} <= {None, _WHOLE}
     assert all(each["listed"] == (each["object"] is not None) for each in told)
     kept = place.open()
-    assert kept.remove_leftovers(datetime.now(UTC) + timedelta(hours=1)) > 0
-    assert kept.remove_leftovers(datetime.now(UTC) + timedelta(hours=1)) == 0
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert kept.remove_leftovers(later, later) > 0
+    assert kept.remove_leftovers(later, later) == 0
     assert kept.size(last["key"]) == len(_DATA)
     with pytest.raises(NoSuchObject):
         kept.size(killed[0]["key"])

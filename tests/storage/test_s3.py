@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -91,26 +92,30 @@ def test_a_bucket_may_stand_in_the_name_of_the_host(bucket: Place) -> None:
 
 
 def test_what_is_posted_becomes_an_object_when_it_is_accepted(kept: Storage) -> None:
-    key = new_key()
+    key, target = new_key(), new_key()
     form = _form(kept, key, 10)
     with pytest.raises(NoSuchObject):
-        kept.accept_posted(key)
+        kept.accept_posted(key, target)
     assert _post(form, b"ten bytes!") < 300
-    with pytest.raises(NoSuchObject):
-        kept.size(key)
-    assert kept.accept_posted(key) == 10
-    assert whole(kept, key) == b"ten bytes!"
+    for unknown in (key, target):
+        with pytest.raises(NoSuchObject):
+            kept.size(unknown)
+    assert kept.accept_posted(key, target) == 10
+    assert whole(kept, target) == b"ten bytes!"
 
 
-def test_posting_again_does_not_change_what_was_accepted(kept: Storage) -> None:
-    key = new_key()
+def test_posting_again_does_not_change_what_was_accepted_and_goes_with_the_key(kept: Storage) -> None:
+    key, target = new_key(), new_key()
     form = _form(kept, key, 10)
     assert _post(form, b"looked at") < 300
-    kept.accept_posted(key)
+    kept.accept_posted(key, target)
+    kept.delete([key])
     assert _post(form, b"malicious") < 300
-    assert whole(kept, key) == b"looked at"
-    assert kept.accept_posted(key) == 9
-    assert whole(kept, key) == b"looked at"
+    assert whole(kept, target) == b"looked at"
+    kept.delete([key])
+    with pytest.raises(NoSuchObject):
+        kept.accept_posted(key, new_key())
+    assert whole(kept, target) == b"looked at"
 
 
 def test_a_form_takes_no_more_bytes_and_nothing_else(kept: Storage) -> None:
@@ -121,7 +126,19 @@ def test_a_form_takes_no_more_bytes_and_nothing_else(kept: Storage) -> None:
         assert _post(UploadForm(form.url, form.fields | changed), b"x") == 403
     assert _post(UploadForm(form.url, {"key": form.fields["key"]}), b"x") in (400, 403)
     with pytest.raises(NoSuchObject):
-        kept.accept_posted(key)
+        kept.accept_posted(key, new_key())
+
+
+def test_what_was_posted_is_left_over_after_a_time_of_its_own(kept: Storage) -> None:
+    key, upload = new_key(), kept.begin_upload(new_key())
+    assert _post(_form(kept, key, 10), b"left") < 300
+    hour, now = timedelta(hours=1), datetime.now(UTC)
+    kept.remove_leftovers(now - hour, now - hour)
+    assert kept.accept_posted(key, new_key()) == 4
+    assert kept.remove_leftovers(now - hour, now + hour) > 0
+    with pytest.raises(NoSuchObject):
+        kept.accept_posted(key, new_key())
+    assert kept.length(upload) == 0
 
 
 def test_a_form_ends(kept: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,6 +96,18 @@ def test_bytes_that_are_good_only_as_a_whole_are_kept_as_a_whole(kept: Storage, 
     assert whole(kept, key) == b"begin " + data
 
 
+def test_while_all_or_nothing_is_kept_the_caller_hears_of_each_piece(kept: Storage) -> None:
+    upload, seen = kept.begin_upload(new_key()), []
+    data = content(MEGABYTE)
+
+    def checked() -> Iterator[bytes]:
+        yield from cut(data)
+        seen.append("all")
+
+    kept.append(upload, 0, checked(), whole=True, meanwhile=lambda: seen.append("piece"))
+    assert seen == ["all", *["piece"] * 8]
+
+
 def test_finishing_again_is_no_error(kept: Storage) -> None:
     key, data = new_key(), content(9 * MEGABYTE)
     upload = kept.begin_upload(key)
@@ -138,9 +151,9 @@ def test_the_sweep_takes_uploads_that_nobody_touched_and_nothing_else(kept: Stor
     kept.append(uploads[2], 0, cut(content(9 * MEGABYTE)))
     key = new_key()
     kept.store(key, [b"an object"], "text/plain")
-    kept.remove_leftovers(begun)
+    kept.remove_leftovers(begun, begun)
     assert [kept.length(upload) for upload in uploads] == [0, 6, 9 * MEGABYTE]
-    assert kept.remove_leftovers(later) >= len(uploads)
+    assert kept.remove_leftovers(later, begun) >= len(uploads)
     assert [left_of_uploads(kept, upload) for upload in uploads] == [[], [], []]
     assert whole(kept, key) == b"an object"
-    assert kept.remove_leftovers(later) == 0
+    assert kept.remove_leftovers(later, begun) == 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
 from app.infra.db import UnitOfWork, reading, unit_of_work
-from app.sync import queries, service
+from app.sync import page_queries, service
 from app.sync.schemas import Changes
 from tests.factories import make_users
 from tests.scale.explaining import explained_statements
@@ -17,7 +18,7 @@ from tests.scale.explaining import explained_statements
 CHATS, EACH = 60, 600
 PAGE = service.LARGEST_PAGE
 # Of each chat, the memberships and states that name it too; of few chats the whole of a page at most.
-_MOST_ROWS = CHATS * (3 + queries.FIRST) + (PAGE // queries.FIRST + 2) * (PAGE + 1)
+_MOST_ROWS = CHATS * (3 + page_queries.FIRST) + (PAGE // page_queries.FIRST + 2) * (PAGE + 1)
 
 _FILL = """
     WITH made AS (
@@ -44,9 +45,9 @@ def fill(order: str, chats: int = CHATS) -> int:
 
 
 def add_chats_with_one_message_each(user: int, chats: int) -> None:
-    """More chats of that person, with a message that is newer than all others."""
+    """More chats of that person, with a message that is newer than those of `fill`; from before any test has begun."""
     with unit_of_work() as unit:
-        order = _FILL.format(order="seq, c.id").replace("1 hour", "1 minute")
+        order = _FILL.format(order="seq, c.id").replace("1 hour", "59 minutes")
         unit.execute(text(order), {"user": user, "chats": chats, "each": 1})
 
 
@@ -72,9 +73,58 @@ def test_a_page_reads_some_rows_of_each_chat_and_few_chats_to_the_end(app: Flask
     with app.app_context(), explained_statements() as statements, reading() as unit:
         page = first_page(unit, user)
     assert len(page["messages"]) == PAGE
-    (messages,) = [statement for statement in statements if statement.name == "sync_messages"]
-    assert messages.rows <= _MOST_ROWS < CHATS * PAGE
-    assert messages.read_whole == set()
+    (read,) = [statement for statement in statements if statement.name == "sync_page"]
+    assert read.rows <= _MOST_ROWS < CHATS * PAGE, read.scans
+    assert read.read_whole == set()
+
+
+@contextmanager
+def planned_with(unit: UnitOfWork, setting: str, value: str) -> Iterator[None]:
+    """PostgreSQL plans anew, with a setting that makes it like what it should not do."""
+    unit.execute(text(f"SET {setting} = {value}"))
+    unit.execute(text("DISCARD PLANS"))
+    try:
+        yield
+    finally:
+        unit.execute(text(f"RESET {setting}"))
+        unit.execute(text("DISCARD PLANS"))
+
+
+@pytest.mark.parametrize(
+    "cursor", [service.Cursor(1, 1, False).text, None], ids=["a page of messages", "the first snapshot"]
+)
+def test_a_page_looks_up_each_chat_by_its_id_whatever_else_postgresql_would_rather_do(
+    app: Flask, cursor: str | None
+) -> None:
+    user = fill("seq, c.id", 7)
+    add_chats_with_one_message_each(make_users(1)[0], 1000)
+    # As it does with few chats in its statistics, it would read all chats there are and merge them with the few.
+    with (
+        app.app_context(),
+        explained_statements() as statements,
+        reading() as unit,
+        planned_with(unit, "enable_nestloop", "off"),
+    ):
+        page = service.changes(unit, user, cursor)
+    assert (len(page["messages"]), len(page["chats"])) == ((0, 7) if cursor is None else (PAGE, 0))
+    (read,) = [statement for statement in statements if statement.name == "sync_page"]
+    looked_up = [node for node in read.nodes if node.get("Relation Name") in ("chats", "user_chat_states")]
+    assert {node["Actual Loops"] for node in looked_up if node["Actual Loops"]} == {7}, read.scans
+    assert read.would_read_whole == set()
+
+
+def test_a_page_never_reads_all_messages_of_a_chat_and_sorts_them(app: Flask) -> None:
+    user = fill("c.id, seq", 7)
+    # As it does where it expects few messages in a chat, it would rather take them all by a bitmap.
+    with (
+        app.app_context(),
+        explained_statements() as statements,
+        reading() as unit,
+        planned_with(unit, "random_page_cost", "1000"),
+    ):
+        first_page(unit, user)
+    (read,) = [statement for statement in statements if statement.name == "sync_page"]
+    assert not [node for node in read.nodes if "Bitmap" in node["Node Type"]], read.scans
 
 
 def everything(user: int) -> list[int]:

@@ -19,6 +19,8 @@ def is_tracked() -> bool:
 def test_an_api_process_warns_when_it_starts_where_sessions_are_not_tracked(data_dir: Path, tmp_path: Path) -> None:
     with engine().connect() as connection:
         connection.execute(text("SET track_activities = off"))
+        # A session that waits in a transaction is ended after a while, and an API process takes its time to start.
+        connection.commit()
         with Api(tmp_path).wait_ready() as blind:
             eventually(lambda: "sync_blind" in blind.log.read_text(), message="no warning")
         connection.invalidate()

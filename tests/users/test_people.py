@@ -14,7 +14,7 @@ from app.infra.db import UnitOfWork, engine, reading, unit_of_work
 from app.users import queries, service
 from tests.auth.clients import Person, new_phone
 from tests.counting import counted_statements
-from tests.messages.test_plans import explain
+from tests.plans import explain
 
 Stranger = Callable[[], Person]
 

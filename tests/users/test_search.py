@@ -17,7 +17,7 @@ from app.web.pagination import encode_cursor
 from tests.auth.clients import Person
 from tests.counting import counted_statements
 from tests.factories import run, scalar
-from tests.messages.test_plans import explain
+from tests.plans import explain
 
 Stranger = Callable[[], Person]
 CROWD = 20_000

@@ -128,7 +128,7 @@ def test_errors_are_listed_by_status_with_their_codes(rest: dict[str, Any]) -> N
     }
     assert codes == {
         "401": ["session_revoked", "token_expired", "unauthenticated"],
-        "429": ["rate_limited"],
+        "429": ["rate_limited", "too_many_at_once"],
         "503": ["unavailable"],
     }
     assert "Retry-After" in mine["429"]["headers"]

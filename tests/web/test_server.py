@@ -73,3 +73,11 @@ def test_metrics_are_the_sum_of_all_processes(data_dir: Path) -> None:
         page = requests.get(f"{api.url}/metrics", timeout=20).text
     assert 'paperplane_http_requests_total{method="GET",route="/healthz",status="200"} 40.0' in page
     assert page.count("paperplane_build_info{") == 1
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for_without_end(data_dir: Path) -> None:
+    with running_api(data_dir, BODY_TIMEOUT="1s") as api:
+        for missing in (LOGIN + b"Content-Length: 1000\r\n\r\n{", CHUNKED + b"2\r\n{}\r\n"):
+            answer = _answer(api, missing)
+            assert b" 400 " in answer.partition(b"\r\n")[0]
+            assert b'"malformed_request"' in answer

@@ -52,7 +52,9 @@ def test_no_job_may_run_so_long_that_the_broker_gives_it_to_a_second_worker() ->
         soft, hard = app.tasks[name].soft_time_limit, app.tasks[name].time_limit
         assert soft is not None
         assert hard is not None
-        assert soft < hard < visible_again
+        assert soft < hard
+        # What is off the queue when it begins is given to nobody else.
+        assert hard < visible_again or not app.tasks[name].acks_late
 
 
 def test_jobs_are_kept_until_they_are_done() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from celery import Celery
 from app.infra import jobs
 from app.infra.db import unit_of_work
 from app.infra.redis import client
-from config import settings
 from local.addresses import embedded_redis_url
 from tests import factories
 from tests.processes import Worker, eventually, free_port
+from tests.workers.scenes import is_counted, make_chat_with_message, new_worker, sender_to
 
 # A broker of its own, so that the workers of other tests take nothing from here.
 _BROKER_NUMBER = 5
@@ -32,31 +31,17 @@ def broker(data_dir: Path) -> str:
 @pytest.fixture
 def producer(broker: str) -> Iterator[Celery]:
     """Sends jobs to that broker."""
-    with jobs.configure(
-        Celery("tests", set_as_current=False), settings().model_copy(update={"broker_url": broker})
-    ) as app:
+    with sender_to(broker) as app:
         yield app
 
 
 def start(folder: Path, broker: str) -> Worker:
-    """A worker whose log is in a new folder, so that nothing there is of another."""
-    logs = Path(tempfile.mkdtemp(dir=folder))
-    return Worker(logs, BROKER_URL=broker, LOG_FORMAT="json", LOG_LEVEL="debug")
+    """A worker that logs all it does as JSON."""
+    return new_worker(folder, broker, LOG_FORMAT="json", LOG_LEVEL="debug")
 
 
 def send(producer: Celery, name: str, **headers: str) -> str:
     return str(producer.send_task(name, queue=jobs.JOBS[name], headers=headers).id)
-
-
-def make_chat_with_message() -> int:
-    people = factories.make_users(2)
-    chat_id = factories.make_chat(people)
-    factories.send_messages(chat_id, [people[0]])
-    return chat_id
-
-
-def is_counted(chat_id: int) -> bool:
-    return bool(factories.scalar("SELECT fanned_out_seq = last_seq FROM chats WHERE id = :c", c=chat_id))
 
 
 def test_a_job_runs_and_its_log_lines_name_the_job_and_the_request(
@@ -83,7 +68,12 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, broker: str
         holder.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
         send(producer, jobs.FANOUT_UNREAD)
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%unread_lock%'"
-        eventually(lambda: factories.scalar(waiting) == 1)
+
+        def is_in_the_middle() -> bool:
+            holder.connection.exec_driver_sql("SELECT 1")  # PostgreSQL would end a transaction that does nothing.
+            return factories.scalar(waiting) == 1
+
+        eventually(is_in_the_middle)
         worker.kill()
     assert client().scard(jobs.DIRTY_CHATS) == 0, "the worker had taken it"
     assert not is_counted(chat_id)

@@ -55,7 +55,7 @@ def test_others_messages_count_and_own_ones_do_not() -> None:
     alice, bob, carol = factories.make_users(3)
     chat_id = factories.make_chat([alice, bob, carol])
     factories.send_messages(chat_id, [alice, alice, bob])
-    assert unread.fan_out(chat_id) == 3
+    assert unread.fan_out_all([chat_id]) == 3
     counts = {user: state.unread_count for user, state in factories.member_states(chat_id).items()}
     assert counts == {alice: 1, bob: 2, carol: 3}
     assert factories.scalar("SELECT fanned_out_seq FROM chats WHERE id = :c", c=chat_id) == 3
@@ -65,7 +65,7 @@ def test_a_message_without_a_sender_counts_for_everybody() -> None:
     people = factories.make_users(2)
     chat_id = factories.make_chat(people)
     factories.send_messages(chat_id, [None])
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert [state.unread_count for state in factories.member_states(chat_id).values()] == [1, 1]
 
 
@@ -75,7 +75,7 @@ def test_service_and_deleted_messages_do_not_count() -> None:
     factories.send_messages(chat_id, [alice], "service")
     factories.send_messages(chat_id, [alice, alice])
     delete(chat_id, 2)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert factories.member_states(chat_id)[bob] == (1, 3, 0)
 
 
@@ -84,7 +84,7 @@ def test_whoever_has_left_is_not_counted() -> None:
     chat_id = factories.make_chat([alice, bob])
     factories.run("UPDATE chat_members SET left_at = now() WHERE chat_id = :c AND user_id = :u", c=chat_id, u=bob)
     factories.send_messages(chat_id, [alice])
-    assert unread.fan_out(chat_id) == 1
+    assert unread.fan_out_all([chat_id]) == 1
     assert factories.member_states(chat_id)[bob] == (0, 0, 0)
 
 
@@ -92,10 +92,10 @@ def test_a_second_run_changes_nothing() -> None:
     people = factories.make_users(3)
     chat_id = factories.make_chat(people)
     factories.send_messages(chat_id, people)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     before = factories.member_states(chat_id)
     factories.run("UPDATE chats SET fanned_out_seq = 0 WHERE id = :c", c=chat_id)
-    assert unread.fan_out(chat_id) == 0
+    assert unread.fan_out_all([chat_id]) == 0
     assert factories.member_states(chat_id) == before
 
 
@@ -104,7 +104,7 @@ def test_what_was_read_before_it_was_counted_is_not_unread() -> None:
     chat_id = factories.make_chat([alice, bob])
     factories.send_messages(chat_id, [alice] * 5)
     read_up_to(bob, chat_id, 3)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     assert factories.member_states(chat_id)[bob] == (2, 5, 3)
 
 
@@ -112,7 +112,7 @@ def test_a_deleted_message_leaves_only_the_counts_that_held_it() -> None:
     alice, bob, carol = factories.make_users(3)
     chat_id = factories.make_chat([alice, bob, carol])
     factories.send_messages(chat_id, [alice, alice])
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
     read_up_to(carol, chat_id, 1)
     delete(chat_id, 1)
     counts = {user: state.unread_count for user, state in factories.member_states(chat_id).items()}
@@ -126,7 +126,7 @@ def test_a_large_chat_is_counted_in_batches_and_rounds(monkeypatch: pytest.Monke
     chat_id = factories.make_chat(people)
     factories.send_messages(chat_id, [random.choice(people) for _ in range(10)])
     read_up_to(people[0], chat_id, 6)
-    assert unread.fan_out(chat_id) == 8
+    assert unread.fan_out_all([chat_id]) == 8
     assert recount(chat_id) == []
     assert {state.counted_seq for state in factories.member_states(chat_id).values()} == {10}
 
@@ -161,7 +161,7 @@ def test_counts_equal_a_recount_after_shuffled_doubled_runs_beside_sends_reads_a
         delete(chat_id, chance.randint(1, last_seq(chat_id)))
 
     def count(_: random.Random, chat_id: int) -> None:
-        unread.fan_out(chat_id)
+        unread.fan_out_all([chat_id])
 
     def count_all(chance: random.Random, _: int) -> None:
         unread.fan_out_all(chance.sample(chats, len(chats)))
@@ -208,11 +208,11 @@ def test_members_who_are_online_are_told_their_count_and_hubs_how_far_the_chat_i
     channels = [bus.chat_messages(chat_id), *(bus.user_notifications(user) for user in (alice, bob, carol))]
     factories.send_messages(chat_id, [alice, alice])
     with listening(*channels) as heard:
-        unread.fan_out(chat_id)
+        unread.fan_out_all([chat_id])
         told = heard()
-    events = [(channel, orjson.loads(bus.parse(raw)[1])) for channel, raw in told if bus.parse(raw)[1]]
-    assert [(channel, event["event"], event["data"]["unread_count"]) for channel, event in events] == [
-        (bus.user_notifications(bob), "unread", 2)
+    counts = [(channel, *map(orjson.loads, raw.split(b"\n"))) for channel, raw in told if bus.parse(raw)[1]]
+    assert [(channel, header, [count[:2] for count in body]) for channel, header, body in counts] == [
+        (bus.chat_messages(chat_id), {"control": "unread"}, [[bob, 2]])
     ]
     orders = [(channel, bus.parse(raw)[0]) for channel, raw in told if not bus.parse(raw)[1]]
     assert orders == [(bus.chat_messages(chat_id), {"control": "seq", "seq": 2})]
@@ -225,6 +225,6 @@ def test_a_chat_takes_the_same_number_of_statements_however_many_messages_wait()
         chat_id = factories.make_chat(people)
         factories.send_messages(chat_id, [people[0]] * waiting)
         with counted_statements() as statements:
-            unread.fan_out(chat_id)
+            unread.fan_out_all([chat_id])
         taken.append(len(statements))
     assert taken[0] == taken[1] == 5

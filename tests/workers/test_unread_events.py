@@ -43,20 +43,20 @@ def listed(person: Person, chat_id: int) -> int:
 
 
 def is_online(person: Person) -> bool:
-    return bool(presence.online([person.id]))
+    return presence.statuses([person.id])[person.id] == "online"
 
 
 def fan_out_overtaken_by(action: Callable[[], object], chat_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts, and does something else between the commit of the counts and the telling of them."""
-    real = presence.online
+    real = presence.connected
 
-    def online(user_ids: Collection[int]) -> set[int]:
+    def connected(user_ids: Collection[int]) -> set[int] | None:
         action()
         return real(user_ids)
 
     with monkeypatch.context() as patch:
-        patch.setattr(presence, "online", online)
-        assert unread.fan_out(chat_id) > 0
+        patch.setattr(presence, "connected", connected)
+        assert unread.fan_out_all([chat_id]) > 0
 
 
 @pytest.mark.parametrize("how", ["read", "deletion"])
@@ -92,10 +92,11 @@ def test_the_count_after_a_message_came_has_a_higher_revision_than_that_after_re
         bob.post(f"/chats/{chat_id}/read")
         read = socket.next("unread", chat_id=chat_id, unread_count=0)["revision"]
         store(ada, chat_id, "two")
-        unread.fan_out(chat_id)
+        held = bob.get(f"/chats/{chat_id}")["revision"]
+        unread.fan_out_all([chat_id])
         counted = socket.next("unread", chat_id=chat_id, unread_count=1)["revision"]
         assert read < counted
-        assert bob.get(f"/chats/{chat_id}")["revision"] <= counted, "or a client would drop it"
+        assert held <= counted, "or a client would drop it"
 
 
 def test_a_deletion_tells_the_exact_count_also_where_newer_messages_are_not_counted_yet(
@@ -105,7 +106,7 @@ def test_a_deletion_tells_the_exact_count_also_where_newer_messages_are_not_coun
     with bob.socket() as socket:
         eventually(lambda: is_online(bob))
         message_id = store(ada, chat_id, "one")
-        unread.fan_out(chat_id)
+        unread.fan_out_all([chat_id])
         socket.next("unread", chat_id=chat_id, unread_count=1)
         store(ada, chat_id, "two")
         assert ada.call("DELETE", f"/messages/{message_id}?for=everyone").status_code == 204
@@ -124,8 +125,21 @@ def test_a_count_is_told_past_the_revision_of_a_chat_that_runs_ahead_of_the_cloc
     with bob.socket() as socket:
         eventually(lambda: is_online(bob))
         held = bob.get(f"/chats/{chat_id}")["revision"]
-        unread.fan_out(chat_id)
+        unread.fan_out_all([chat_id])
         assert socket.next("unread", chat_id=chat_id, unread_count=1)["revision"] > held
         held = bob.get(f"/chats/{chat_id}")["revision"]
         bob.post(f"/chats/{chat_id}/read")
         assert socket.next("unread", chat_id=chat_id, unread_count=0)["revision"] > held
+
+
+def test_who_shows_offline_over_an_open_socket_is_told_counts_all_the_same(scene: tuple[Person, Person, int]) -> None:
+    ada, bob, chat_id = scene
+    with bob.socket() as socket:
+        eventually(lambda: is_online(bob))
+        assert socket.ask("presence", {"status": "offline"})["event"] == "ack"
+        assert ada.get(f"/users/{bob.id}")["status"] == "offline"
+        store(ada, chat_id, "one")
+        unread.fan_out_all([chat_id])
+        socket.next("unread", chat_id=chat_id, unread_count=1)
+        assert socket.ask("presence", {"status": "away"})["event"] == "ack"
+        assert ada.get(f"/users/{bob.id}")["status"] == "away"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from app.infra.redis import client
 from app.messages import marked_chats, unread, unread_jobs, unread_queries
 from tests import factories
 from tests.processes import eventually
+from tests.workers.scenes import done_while_another_runs, is_counted, make_chat_with_message
 
 # The largest number that the column holds.
 POISON = 2_147_483_647
@@ -41,17 +41,6 @@ def leave_nothing_to_do() -> None:
     factories.run("DELETE FROM sweep_marks")
 
 
-def make_chat_with_message() -> int:
-    people = factories.make_users(2)
-    chat_id = factories.make_chat(people)
-    factories.send_messages(chat_id, [people[0]])
-    return chat_id
-
-
-def is_counted(chat_id: int) -> bool:
-    return bool(factories.scalar("SELECT fanned_out_seq = last_seq FROM chats WHERE id = :c", c=chat_id))
-
-
 def attempts(chat_id: int) -> int:
     with reading() as unit:
         return set_aside.attempts(unit, jobs.FANOUT_UNREAD, [str(chat_id)]).get(str(chat_id), 0)
@@ -72,7 +61,7 @@ def passing_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_dirty_chats_are_taken_and_counted() -> None:
     chats = [make_chat_with_message() for _ in range(3)]
     client().sadd(jobs.DIRTY_CHATS, *chats, "rubbish")
-    assert unread_jobs.marked.take(100) == 4
+    assert unread_jobs.marked.take_all()
     assert all(is_counted(chat_id) for chat_id in chats)
     assert client().scard(jobs.DIRTY_CHATS) == 0
 
@@ -120,13 +109,7 @@ def test_the_mark_never_passes_a_transaction_that_may_still_commit(monkeypatch: 
 
 def test_only_one_sweep_runs_at_a_time() -> None:
     make_chat_with_message()
-    with sweeps.only_one("unread") as alone:
-        assert alone
-        swept: list[int] = []
-        other = threading.Thread(target=lambda: swept.append(unread_jobs.sweep()))
-        other.start()
-        other.join(20)
-        assert swept == [0]
+    assert done_while_another_runs("unread", unread_jobs.sweep) == 0
     assert unread_jobs.sweep() == 1
 
 
@@ -134,7 +117,7 @@ def test_a_poisonous_chat_does_not_stop_the_others() -> None:
     poisonous, *others = [make_chat_with_message() for _ in range(4)]
     poison(poisonous)
     client().sadd(jobs.DIRTY_CHATS, poisonous, *others)
-    unread_jobs.marked.take(100)
+    unread_jobs.marked.take_all()
     assert all(is_counted(chat_id) for chat_id in others)
     assert not is_counted(poisonous)
     assert attempts(poisonous) == 1
@@ -152,7 +135,7 @@ def test_a_poisonous_chat_is_set_aside_after_three_attempts_and_tried_again_when
             assert attempts(chat_id) == attempt
         unread_jobs.sweep()
         client().sadd(jobs.DIRTY_CHATS, chat_id)
-        unread_jobs.marked.take(100)
+        unread_jobs.marked.take_all()
         assert attempts(chat_id) == 3
     with reading() as unit:
         (found,) = set_aside.listed(unit)
@@ -248,7 +231,7 @@ def test_a_busy_database_is_not_held_against_the_chat() -> None:
     client().sadd(jobs.DIRTY_CHATS, chat_id)
     with unit_of_work() as other:
         other.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
-        unread_jobs.marked.take(100)
+        unread_jobs.marked.take_all()
     assert attempts(chat_id) == 0
     assert not is_counted(chat_id)
 
@@ -264,7 +247,7 @@ def test_a_database_that_is_away_postpones_all(monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(attempted, "unit_of_work", away)
         patch.setattr(unread_queries, "progress", away)
         with pytest.raises(Unavailable):
-            unread_jobs.marked.take(100)
+            unread_jobs.marked.take_all()
     assert unread_jobs.sweep() == 1
     assert is_counted(chat_id)
 

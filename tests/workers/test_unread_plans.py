@@ -10,7 +10,7 @@ from app.infra.db import engine, unit_of_work
 from app.messages import removal_queries, unread_queries
 from config import settings
 from tests import factories
-from tests.receipts.plans import explained, most_touched, touched
+from tests.plans import explain, most_touched, touched
 
 MEMBERS, MESSAGES, OTHERS = 100_000, 20_000, 3_000
 _PEOPLE = """
@@ -20,10 +20,10 @@ _MEMBERS = """
       INSERT INTO chat_members (chat_id, user_id) SELECT :chat, unnest(CAST(:people AS bigint[])) RETURNING user_id)
     INSERT INTO user_chat_states (chat_id, user_id, counted_seq, unread_count)
     SELECT :chat, user_id, :count, CASE WHEN user_id = :sender THEN 0 ELSE :count END FROM members"""
-_MESSAGES = """
+_MESSAGES = f"""
     WITH made AS (
       INSERT INTO messages (id, chat_id, seq, sender_id, text, revision)
-      SELECT next_message_id(n), :chat, n, :sender, 'hello', 1 FROM generate_series(1, :count) n RETURNING id)
+      SELECT {factories.NEWEST_ID} + n, :chat, n, :sender, 'hello', 1 FROM generate_series(1, :count) n RETURNING id)
     UPDATE chats SET last_seq = :count, fanned_out_seq = :count, member_count = :members,
       last_message_id = (SELECT max(id) FROM made) WHERE id = :chat"""
 # Other chats of the same people, so that memberships by person are more than those by chat.
@@ -70,7 +70,7 @@ def test_a_batch_of_members_is_found_along_the_key_of_the_chat_only(crowd: tuple
     ]
     with unit_of_work() as unit:
         for statement, parameters in statements:
-            found = explained(unit, statement, *parameters)
+            found = explain(unit, statement, *parameters)
             indexes = {node["Index Name"] for node in found if "chat_members" in node.get("Index Name", "")}
             assert indexes == {"pk_chat_members"}, statement.name
             assert most_touched(found) <= batch + 1, statement.name
@@ -89,3 +89,13 @@ def test_reading_costs_what_lies_in_the_shorter_step_and_nothing_at_the_end(
         ).scalar_one()
         unit.connection.rollback()
     assert left == MESSAGES - seq
+
+
+@pytest.mark.usefixtures("statistics")
+def test_a_recount_of_all_members_is_done_within_the_time_of_a_statement(crowd: tuple[int, list[int]]) -> None:
+    chat_id, people = crowd
+    with unit_of_work() as unit:
+        wrong = "UPDATE user_chat_states SET unread_count = 7 WHERE chat_id = :chat AND user_id = :user"
+        unit.execute(text(wrong), {"chat": chat_id, "user": people[1]})
+        assert unread_queries.differences(unit, [chat_id]) == [(chat_id, people[1], 7, MESSAGES)]
+        unit.connection.rollback()

@@ -99,7 +99,7 @@ class Crowd:
             chats.add_members(unit, self.owner_id, chat_id, [anybody(chance, chat_id), anybody(chance, chat_id)])
 
     def count(self, _: random.Random, chat_id: int) -> None:
-        unread.fan_out(chat_id)
+        unread.fan_out_all([chat_id])
 
     def count_all(self, chance: random.Random, _: int) -> None:
         unread.fan_out_all(chance.sample(self.chat_ids, len(self.chat_ids)))
@@ -205,7 +205,7 @@ def test_reading_waits_for_a_deletion_and_does_not_subtract_what_it_took_out() -
     ada, bob = factories.make_users(2)
     chat_id = factories.make_chat([ada, bob])
     first, second, *_ = factories.send_messages(chat_id, [ada] * 4)
-    unread.fan_out(chat_id)
+    unread.fan_out_all([chat_id])
 
     def read() -> None:
         with unit_of_work() as unit:
@@ -237,6 +237,6 @@ def test_a_fan_out_waits_for_a_deletion_and_does_not_count_it() -> None:
     first, _ = factories.send_messages(chat_id, [ada] * 2)
     with unit_of_work() as deleting:
         service.delete_message(deleting, ada, first, for_everyone=True)
-        waits(lambda: unread.fan_out(chat_id), deleting.connection.commit)
+        waits(lambda: unread.fan_out_all([chat_id]), deleting.connection.commit)
     assert factories.member_states(chat_id)[bob].unread_count == 1
     assert recount(chat_id) == []

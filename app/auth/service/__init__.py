@@ -3,6 +3,7 @@ so that no connection is held meanwhile; `routes.py` shows the order.
 """
 
 from app.auth.service.accounts import change_profile, create_user, create_users, get_profile, hold_username
+from app.auth.service.avatars import use_avatar
 from app.auth.service.names import index_names
 from app.auth.service.outcomes import Outcome
 from app.auth.service.password import (
@@ -47,5 +48,6 @@ __all__ = [
     "revoke_session",
     "sign_in",
     "sweep_expired",
+    "use_avatar",
     "verify",
 ]

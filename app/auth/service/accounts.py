@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from app.auth.profile import User, present_users
-from app.auth.queries import accounts
+from app.auth.queries import accounts, avatars
 from app.auth.schemas import NewUser, ProfileChange, Register
+from app.auth.service.avatars import use_avatar
 from app.auth.service.names import index_names
 from app.errors import Conflict, NotFound, UsernameTaken
 from app.infra.db import UnitOfWork
@@ -27,7 +28,7 @@ def get_profile(unit: UnitOfWork, user_id: int) -> User:
 
 
 def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> User:
-    """Changes the given fields of one's own profile; raises UsernameTaken."""
+    """Changes the given fields of one's own profile; raises UsernameTaken, or ValidationFailed for the avatar."""
     changes = change.model_dump(exclude_unset=True)
     for name in ("last_name", "bio"):
         if name in changes:
@@ -36,6 +37,8 @@ def change_profile(unit: UnitOfWork, user_id: int, change: ProfileChange) -> Use
         accounts.hold_username(unit, changes["username"])
         if accounts.is_a_chats(unit, changes["username"]):
             raise UsernameTaken
+    if "avatar_file_id" in changes:
+        use_avatar(unit, user_id, avatars.hold(unit, user_id), changes["avatar_file_id"])
     if changes and not accounts.change_profile(unit, user_id, changes):
         raise UsernameTaken
     if _NAMES & changes.keys():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hmac
 import secrets
 
-from app.auth.keys import derived_key
 from app.auth.queries import codes
 from app.auth.schemas import CodeSent, Purpose
 from app.auth.service import limits
 from app.errors import RateLimited
 from app.infra import sms
 from app.infra.db import UnitOfWork
+from app.infra.keys import derived_key
 from config import settings
 
 

@@ -9,14 +9,16 @@ from uuid import UUID, uuid4
 import structlog
 
 from app.auth import events, tokens
-from app.auth.profile import present_users
+from app.auth.profile import User, present_users
 from app.auth.queries import sessions
 from app.auth.queries.accounts import StoredPassword
 from app.auth.schemas import Client, SessionInfo, SignedIn, TokenPair
 from app.auth.service.outcomes import Outcome
 from app.errors import InvalidCredentials, InvalidRefreshToken, NotFound, ValidationFailed
+from app.infra import jobs
 from app.infra.db import UnitOfWork
 from app.infra.times import rfc3339
+from app.web.links import avatar_link
 from app.web.pagination import ItemPage, decode_cursor, encode_cursor
 from config import settings
 
@@ -38,7 +40,9 @@ def open_session(unit: UnitOfWork, account: StoredPassword, client: Client) -> S
     )
     if owner is None:
         raise InvalidCredentials
-    return {"user": present_users([owner])[0], **tokens.make_pair(account.user_id, session_id, refresh_id)}
+    # Whoever signs in comes without a token, by which links are signed in all other answers.
+    user: User = {**present_users([owner])[0], "avatar_url": avatar_link(owner.avatar_file_id, owner.id)}
+    return {"user": user, **tokens.make_pair(account.user_id, session_id, refresh_id)}
 
 
 def refresh(unit: UnitOfWork, refresh_token: str, client: Client) -> Outcome[TokenPair]:
@@ -118,3 +122,5 @@ def _end(unit: UnitOfWork, user_id: int, session_id: UUID) -> bool:
 
 def _announce(unit: UnitOfWork, user_id: int, session_ids: Sequence[UUID]) -> None:
     events.sessions_revoked(unit, user_id, session_ids)
+    if session_ids:
+        jobs.enqueue(unit, jobs.END_BARRED, user_ids=[user_id])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from app.auth import tokens
 from app.auth.schemas import SocketTicket
 from app.errors import Unauthenticated, Unavailable
-from app.infra import redis
+from app.infra.redis_batches import RedisAway, RedisBatches
 from app.web.authentication import Caller, read_token
 
-_breaker = redis.Breaker()
+_batches = RedisBatches()
 
 
 def make_ticket(caller: Caller) -> SocketTicket:
@@ -32,10 +32,10 @@ def redeem_ticket(token: str) -> Caller:
     """
     ticket = tokens.read_ticket(token)
     key = f"ticket:{ticket.token_id}"
-    unknown: bool | None = None
-    is_first = _breaker.call(lambda: bool(redis.client().set(key, 1, nx=True, ex=ticket.seconds_left + 1)), unknown)
-    if is_first is None:
-        raise Unavailable(retry_after=1)
+    try:
+        is_first = _batches.ask("SET", key, 1, "NX", "EX", ticket.seconds_left + 1) is not None
+    except RedisAway:
+        raise Unavailable(retry_after=1) from None
     if not is_first:
         raise Unauthenticated("The ticket was used: get a new one.")
     return ticket.caller

@@ -64,8 +64,8 @@ def show(unit: UnitOfWork, user_id: int, chat_id: int) -> bool:
     """Brings a hidden chat back into a person's list; whether it was hidden."""
     shown = unit.execute(
         text(
-            "UPDATE user_chat_states SET hidden = false, revision = next_message_id(revision)"
-            " WHERE user_id = :user_id AND chat_id = :chat_id AND hidden"
+            "UPDATE user_chat_states s SET hidden = false, revision = next_message_id(GREATEST(s.revision, c.revision))"
+            " FROM chats c WHERE c.id = :chat_id AND s.user_id = :user_id AND s.chat_id = :chat_id AND s.hidden"
         ),
         {"user_id": user_id, "chat_id": chat_id},
     )

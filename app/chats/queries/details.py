@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
@@ -19,12 +20,15 @@ class Details(NamedTuple):
     name: str | None
     description: str | None
     username: str | None
+    avatar_file_id: UUID | None
 
 
-_DETAILS = text("SELECT name, description, username FROM chats WHERE id = :chat_id")
+_DETAILS = text("SELECT name, description, username, avatar_file_id FROM chats WHERE id = :chat_id")
 _IS_A_PERSONS = text("SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower(:username))")
 
-_END = text("UPDATE chats SET deleted_at = now(), username = NULL, member_count = 0 WHERE id = :chat_id")
+_END = text("""
+    UPDATE chats SET deleted_at = now(), username = NULL, avatar_file_id = NULL, member_count = 0
+    WHERE id = :chat_id""")
 # A channel has any number of members, and a statement has a time-out: so it takes many.
 _DISMISS = text("""
     UPDATE chat_members SET left_at = now(), role = 'member', revision = :revision

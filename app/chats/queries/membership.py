@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -31,17 +31,6 @@ def membership(unit: UnitOfWork, chat_id: int, user_id: int) -> Membership | Non
     """A person's membership; None for strangers and former members."""
     row = _MEMBERSHIP.row(unit.connection, chat_id, user_id)
     return None if row is None else Membership(*row)
-
-
-def rooms_of_user(unit: UnitOfWork, user_id: int) -> dict[int, int]:
-    """All chats that a person is in, with the chats' members_revisions."""
-    rows: Iterable[Any] = unit.execute(
-        text("""
-            SELECT m.chat_id, c.members_revision FROM chat_members m JOIN chats c ON c.id = m.chat_id
-            WHERE m.user_id = :user_id AND m.left_at IS NULL"""),
-        {"user_id": user_id},
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def present_members(unit: UnitOfWork, chat_id: int, user_ids: Sequence[int]) -> tuple[int, int, set[int]] | None:

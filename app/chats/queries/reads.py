@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from app.chats.queries.blocks import blocks_peer
 from app.chats.queries.marks import queueing
 from app.chats.unread import UNREAD, is_held
 from app.infra.db import Prepared, UnitOfWork
@@ -18,15 +19,16 @@ class ReadTarget(NamedTuple):
     chat_type: str
     member_count: int
     members_revision: int
+    blocks_author: bool
 
 
 _READ_TARGET = Prepared(
     "read_target",
     ("bigint", "bigint", "bigint"),
-    """
+    f"""
     SELECT CASE WHEN $3 IS NULL THEN c.last_seq ELSE x.seq END,
            CASE WHEN $3 IS NULL THEN c.last_message_id ELSE x.id END,
-           c.type, c.member_count, c.members_revision
+           c.type, c.member_count, c.members_revision, {blocks_peer("c", "$1")}
     FROM chat_members m JOIN chats c ON c.id = m.chat_id
     LEFT JOIN LATERAL (SELECT id, seq FROM messages WHERE id = $3 AND chat_id = m.chat_id OFFSET 0) x ON true
     WHERE m.chat_id = $2 AND m.user_id = $1 AND m.left_at IS NULL AND ($3 IS NULL OR x.id IS NOT NULL)""",

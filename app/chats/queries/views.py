@@ -19,7 +19,7 @@ _ACTIVITY = "GREATEST(c.last_message_id, message_id_at(c.created_at))"
 # A chat stays out of a list, where it is hidden, until there are messages past what was cleared.
 LISTED = "(NOT s.hidden OR c.last_seq > s.cleared_seq)"
 
-CHAT_COLUMN_COUNT = 23
+CHAT_COLUMN_COUNT = 24
 USER_ID = 19
 """Where a row holds whose view it is."""
 IS_LISTED = 22
@@ -31,7 +31,7 @@ CHAT_COLUMNS = f"""
   c.last_seq, m.role, ({UNREAD})::bigint, s.is_pinned,
   {_MUTED}, CASE WHEN {_MUTED} THEN s.muted_until END, s.last_read_message_id, s.last_read_seq,
   GREATEST(c.revision, m.revision, s.revision), {_ACTIVITY}, m.user_id, c.members_revision,
-  GREATEST(s.cleared_seq, m.history_from_seq), {LISTED},
+  GREATEST(s.cleared_seq, m.history_from_seq), {LISTED}, c.avatar_file_id,
   p.*,
   {message.columns("l")}"""
 
@@ -47,7 +47,7 @@ _FURTHEST_LAST = 1000
 CHAT_JOINS = f"""
   LEFT JOIN LATERAL (
     SELECT {profile_columns("u", "m.user_id")}
-    FROM chat_members o JOIN users u ON u.id = o.user_id
+    FROM chat_members o CROSS JOIN LATERAL (SELECT * FROM users WHERE id = o.user_id OFFSET 0) u
     WHERE c.type = 'direct' AND o.chat_id = c.id AND (o.user_id <> m.user_id OR c.member_count = 1)
     OFFSET 0) p ON true
   LEFT JOIN LATERAL (
@@ -64,6 +64,19 @@ MY_CHATS = """
   CROSS JOIN LATERAL (SELECT * FROM chats WHERE id = m.chat_id OFFSET 0) c
   CROSS JOIN LATERAL (SELECT * FROM user_chat_states WHERE user_id = m.user_id AND chat_id = m.chat_id OFFSET 0) s"""
 
+WITHOUT_LAST_MESSAGE = CHAT_COLUMN_COUNT + PEER_COLUMN_COUNT
+"""So many columns of CHAT_COLUMNS come before those of the last message."""
+
+
+def shown(chat_id: str) -> str:
+    """The chat with this id as the member $1 sees it: a SELECT of CHAT_COLUMNS, to be joined laterally."""
+    return f"""
+      SELECT {CHAT_COLUMNS}
+      {MY_CHATS}
+      {CHAT_JOINS}
+      WHERE m.chat_id = {chat_id} AND m.user_id = $1 OFFSET 0"""
+
+
 _LIST = Prepared(
     "chat_list",
     ("bigint", "text", "boolean", "boolean", "bigint", "bigint", "integer"),
@@ -78,11 +91,8 @@ _LIST = Prepared(
       ORDER BY s.is_pinned DESC, activity DESC, m.chat_id DESC
       LIMIT $7
     )
-    SELECT {CHAT_COLUMNS}
-    FROM page JOIN chat_members m ON m.chat_id = page.chat_id AND m.user_id = $1
-    JOIN chats c ON c.id = page.chat_id
-    JOIN user_chat_states s ON s.user_id = $1 AND s.chat_id = page.chat_id
-    {CHAT_JOINS}
+    SELECT v.*
+    FROM page CROSS JOIN LATERAL ({shown("page.chat_id")}) v
     ORDER BY page.is_pinned DESC, page.activity DESC, page.chat_id DESC""",
 )
 

@@ -5,11 +5,11 @@ from app.chats.service.details import change_chat
 from app.chats.service.leaving import delete_chat, leave, remove_member
 from app.chats.service.marks import mark_delivered, tells_receipts
 from app.chats.service.members import add_members, join, list_members
-from app.chats.service.membership import membership, present_members, rooms_of_user
+from app.chats.service.membership import membership, present_members
 from app.chats.service.preferences import clear_history, mute_chat, pin_chat
 from app.chats.service.reads import mark_read
 from app.chats.service.roles import change_role
-from app.chats.service.telling import tell_online
+from app.chats.service.telling import tell_all, tell_marked
 from app.chats.service.views import get_chat, list_chats, present_chats
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "present_chats",
     "present_members",
     "remove_member",
-    "rooms_of_user",
-    "tell_online",
+    "tell_all",
+    "tell_marked",
     "tells_receipts",
 ]

@@ -52,12 +52,13 @@ def add_members(unit: UnitOfWork, user_id: int, chat_id: int, user_ids: Sequence
     Raises NotFound, Forbidden (also for people who blocked the caller or were removed), ValidationFailed (unknown
     people) or Conflict (direct chats, full groups).
     """
+    # Who may not add anybody holds nobody's row; the row of the chat, which comes after these, decides again.
+    own = membership(unit, chat_id, user_id)
+    _refuse_adding(own.chat_type, own.role)
     wanted = sorted(set(user_ids))
     blocks.hold_blocks(unit, wanted)
     chat = lock_chat(unit, chat_id, user_id)
-    refuse_direct(chat)
-    if chat.type == "channel" and chat.role == "member":
-        raise Forbidden("Only the owner and admins add people to a channel.")
+    _refuse_adding(chat.type, chat.role)
     found = queries.candidates(unit, chat_id, user_id, wanted)
     refuse_unknown("user_ids", wanted, {person.user_id for person in found})
     new = [person for person in found if not person.is_member]
@@ -77,15 +78,22 @@ def join(unit: UnitOfWork, user_id: int, chat_id: int) -> Chat:
     Raises NotFound (also for private chats), Forbidden (removed before) or Conflict (direct chats, full groups).
     """
     chat, is_member = lock_chat_to_join(unit, chat_id, user_id)
-    refuse_direct(chat)
+    refuse_direct(chat.type)
     if not is_member:
         _admit(unit, chat, user_id, [user_id], "member_joined", {"user_id": user_id})
     return get_chat(unit, user_id, chat_id)
 
 
-def refuse_direct(chat: LockedChat) -> None:
+def _refuse_adding(chat_type: str, role: str) -> None:
+    """Raises Conflict in direct chats, or Forbidden for who may not add people to a channel."""
+    refuse_direct(chat_type)
+    if chat_type == "channel" and role == "member":
+        raise Forbidden("Only the owner and admins add people to a channel.")
+
+
+def refuse_direct(chat_type: str) -> None:
     """Raises Conflict for a direct chat, whose two people stay the same."""
-    if chat.type == "direct":
+    if chat_type == "direct":
         raise Conflict("A direct chat stays between its two people.")
 
 

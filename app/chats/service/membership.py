@@ -15,11 +15,6 @@ def membership(unit: UnitOfWork, chat_id: int, user_id: int) -> queries.Membersh
     return found
 
 
-def rooms_of_user(unit: UnitOfWork, user_id: int) -> dict[int, int]:
-    """All chats whose events a person receives, with the members_revision under which that holds."""
-    return queries.rooms_of_user(unit, user_id)
-
-
 def present_members(unit: UnitOfWork, chat_id: int, user_ids: list[int]) -> tuple[int, int, set[int]] | None:
     """The chat's members_revision and last seq, and which of the people are in it; None where it is gone."""
     return queries.present_members(unit, chat_id, user_ids)

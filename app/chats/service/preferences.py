@@ -13,6 +13,7 @@ from app.chats.service.membership import membership
 from app.chats.service.telling import tell
 from app.chats.service.views import get_chat
 from app.errors import Conflict, Forbidden
+from app.files.service.histories import hide_up_to
 from app.infra.db import UnitOfWork
 from config import settings
 
@@ -42,8 +43,12 @@ def clear_history(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bo
     chat_type = membership(unit, chat_id, user_id).chat_type
     if for_everyone and chat_type != "direct":
         raise Forbidden("Only the history of a direct chat can be cleared for everyone.")
+    if chat_type == "direct":
+        # When both clear it at once, the second one sees what the first one has cleared.
+        lock_chat(unit, chat_id, user_id)
     people = _people(unit, user_id, chat_id, for_everyone)
     queries.clear(unit, chat_id, people, hides=False)
+    _hide_cleared_files(unit, chat_id, chat_type)
     tell(unit, chat_id, people)
 
 
@@ -52,7 +57,14 @@ def remove_direct_chat(unit: UnitOfWork, user_id: int, chat_id: int, for_everyon
     # Nothing changes in the chat until the commit, so the revision of its removal is past all that was seen of it.
     lock_chat(unit, chat_id, user_id)
     removed = queries.clear(unit, chat_id, _people(unit, user_id, chat_id, for_everyone), hides=True)
+    _hide_cleared_files(unit, chat_id, "direct")
     events.chat_removed(unit, chat_id, removed)
+
+
+def _hide_cleared_files(unit: UnitOfWork, chat_id: int, chat_type: str) -> None:
+    """What both sides of a direct chat have cleared, together or each for oneself, shows no files any more."""
+    if chat_type == "direct":
+        hide_up_to(unit, chat_id, queries.cleared_by_all(unit, chat_id))
 
 
 def _people(unit: UnitOfWork, user_id: int, chat_id: int, for_everyone: bool) -> list[int]:

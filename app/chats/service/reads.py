@@ -30,7 +30,7 @@ def mark_read(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int | No
             "seq": target.seq,
             "read_at": rfc3339(moved.moved_at),
         }
-        is_told = tells_receipts(target.chat_type, target.member_count)
+        is_told = tells_receipts(target.chat_type, target.member_count) and not target.blocks_author
         events.messages_read(unit, receipt, target.members_revision if is_told else None)
         move = Move(
             chat_id,

@@ -22,7 +22,7 @@ def change_role(unit: UnitOfWork, caller_id: int, chat_id: int, user_id: int, ro
     # Presence is asked for before the chat is locked, so that no send waits for Redis.
     people = load_users(unit, caller_id, [user_id])
     chat = lock_chat(unit, chat_id, caller_id)
-    refuse_direct(chat)
+    refuse_direct(chat.type)
     if chat.role == "member":
         raise Forbidden("Only the owner and admins give roles.")
     found = queries.member(unit, chat_id, caller_id, user_id)

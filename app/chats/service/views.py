@@ -9,6 +9,7 @@ from app.errors import NotFound
 from app.infra.db import UnitOfWork
 from app.infra.times import rfc3339
 from app.users.service import present_users
+from app.web.links import avatar_link
 from app.web.pagination import ItemPage, decode_cursor, encode_cursor
 
 _PEER = slice(views.CHAT_COLUMN_COUNT, views.CHAT_COLUMN_COUNT + views.PEER_COLUMN_COUNT)
@@ -51,7 +52,7 @@ def _chat(row: views.Row, peer: object) -> Chat:
         "name": row[2],
         "username": row[3],
         "description": row[4],
-        "avatar_url": None,
+        "avatar_url": avatar_link(row[23]),
         "created_by": row[5],
         "created_at": rfc3339(row[6]),
         "updated_at": rfc3339(row[7]),

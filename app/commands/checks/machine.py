@@ -29,12 +29,14 @@ def check(current: Settings) -> Iterator[Finding]:
 
 def _open_files(current: Settings) -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = current.web_connections + _OTHER_FILES
+    # As many requests may come beside the sockets.
+    needed = 2 * current.web_connections + _OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return good("Open files", f"up to {soft}, enough for WEB_CONNECTIONS={current.web_connections}")
     if hard == resource.RLIM_INFINITY or hard >= needed:
         return good(
-            "Open files", f"up to {soft}, and {hard} for who asks: enough for {current.web_connections} sockets"
+            "Open files",
+            f"up to {soft}, and {hard} for who asks: enough for {current.web_connections} sockets and requests",
         )
     return warning(
         "Open files",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from app.infra.storage.protocol import (
     UploadBusy,
     UploadForm,
     WrongOffset,
+    nothing,
 )
 from app.infra.storage.spool import Spool, gathered
 from app.infra.threads import with_files
@@ -121,7 +122,15 @@ class DiskStorage:
             except FileNotFoundError:
                 raise NoSuchUpload from None
 
-    def append(self, upload: Upload, offset: int, chunks: Iterable[bytes], *, whole: bool = False) -> int:
+    def append(
+        self,
+        upload: Upload,
+        offset: int,
+        chunks: Iterable[bytes],
+        *,
+        whole: bool = False,
+        meanwhile: Callable[[], object] = nothing,
+    ) -> int:
         """Writes at the end and waits for the disk. A second one at the same time finds the file locked."""
         if not whole:
             return self._append(upload, offset, chunks)
@@ -131,7 +140,7 @@ class DiskStorage:
         with Spool(self._incoming) as spool:
             for piece in gathered(chunks):
                 spool.write(piece)
-            return self._append(upload, offset, spool.pieces())
+            return self._append(upload, offset, spool.pieces(meanwhile))
 
     def finish_upload(self, upload: Upload) -> int:
         """Renames the file to the object that it is."""
@@ -162,15 +171,17 @@ class DiskStorage:
         checked(key)
         return None
 
-    def accept_posted(self, key: str) -> int:
-        """The size of the object; nothing is ever posted here."""
-        return self.size(key)
+    def accept_posted(self, key: str, target: str) -> int:
+        """Raises NoSuchObject: nothing is ever posted here."""
+        checked(key)
+        checked(target)
+        raise NoSuchObject
 
     def internal_path(self, key: str) -> str | None:
         """The file's path below UPLOAD_DIR."""
         return self._path(key).relative_to(self._folder).as_posix()
 
-    def remove_leftovers(self, before: datetime) -> int:
+    def remove_leftovers(self, before: datetime, posted_before: datetime) -> int:  # noqa: ARG002 - nothing is posted.
         """Removes drafts and unfinished uploads that were last written to before."""
         moment = before.timestamp()
         with disk_errors():

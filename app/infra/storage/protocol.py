@@ -7,7 +7,7 @@ server fails. What the caller's own `chunks` raise comes out as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
@@ -74,6 +74,10 @@ class Reading(Protocol):
         """Gives back what it holds; may be called at any time, and again."""
 
 
+def nothing() -> None:
+    """What is to be done meanwhile where there is nothing."""
+
+
 class Storage(Protocol):
     """Keeps objects."""
 
@@ -90,7 +94,9 @@ class Storage(Protocol):
         """The bytes of an object; raises NoSuchObject."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; those that are gone already are no error. Where it fails, some may be gone."""
+        """Removes objects, and what was posted for them; those that are gone already are no error. Where it fails, some
+        may be gone.
+        """
 
     def keys(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[Stored]:
         """Up to `limit` objects, in the order of their keys: those that begin with `prefix` and come after `after`.
@@ -104,12 +110,21 @@ class Storage(Protocol):
     def length(self, upload: Upload) -> int:
         """How many bytes of the upload are kept: where it goes on, also after a crash. Raises NoSuchUpload."""
 
-    def append(self, upload: Upload, offset: int, chunks: Iterable[bytes], *, whole: bool = False) -> int:
+    def append(
+        self,
+        upload: Upload,
+        offset: int,
+        chunks: Iterable[bytes],
+        *,
+        whole: bool = False,
+        meanwhile: Callable[[], object] = nothing,
+    ) -> int:
         """Adds the chunks at `offset`, which must be the present length; gives the new length.
 
         Where `chunks` raises, what came before is kept; with `whole` (for bytes that are only good once their checksum
         was seen) nothing is. One at a time: the caller holds a lock on the upload, since not every storage can see a
-        second one. Raises NoSuchUpload, WrongOffset, UploadBusy.
+        second one; with `whole`, `meanwhile` is called while the bytes are kept that were seen. Raises NoSuchUpload,
+        WrongOffset, UploadBusy.
         """
 
     def finish_upload(self, upload: Upload) -> int:
@@ -131,17 +146,19 @@ class Storage(Protocol):
         looked at already.
         """
 
-    def accept_posted(self, key: str) -> int:
-        """Makes an object of what was posted with the form; gives its size. Doing it again changes nothing.
+    def accept_posted(self, key: str, target: str) -> int:
+        """Makes an object under the key `target` of what was posted with the form of `key`; gives its size.
 
-        One at a time for a key: the caller holds a lock. Raises NoSuchObject where nothing was posted.
+        What was posted stays, and whoever has the form may post again, until `key` is deleted and the form is dead.
+        Raises NoSuchObject where nothing was posted.
         """
 
     def internal_path(self, key: str) -> str | None:
         """Where the object lies inside UPLOAD_DIR, for a web server that sends it; None where it is not on a disk."""
 
-    def remove_leftovers(self, before: datetime) -> int:
-        """Removes what nobody has touched since: unfinished uploads, and what killed processes were storing.
+    def remove_leftovers(self, before: datetime, posted_before: datetime) -> int:
+        """Removes what nobody has touched since: unfinished uploads, and what killed processes were storing; and what
+        was posted before another moment, with forms that are dead.
 
         Gives how many. Objects are never touched.
         """

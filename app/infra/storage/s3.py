@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -12,10 +11,10 @@ from botocore.exceptions import ClientError
 
 from app.errors import Unavailable
 from app.infra.storage.keys import checked, checked_beginning, is_key
-from app.infra.storage.protocol import ANY_TYPE, NoSuchObject, NoSuchUpload, Stored, Upload, UploadForm
+from app.infra.storage.protocol import ANY_TYPE, NoSuchUpload, Stored, Upload, UploadForm, nothing
 from app.infra.storage.s3_connection import Connection, Server, error_code, s3_errors
 from app.infra.storage.s3_multipart import Multipart, Part
-from app.infra.storage.s3_objects import OBJECTS, POSTED, listed, remove, size_of
+from app.infra.storage.s3_objects import OBJECTS, POSTED, listed, remove, remove_old, size_of
 from app.infra.storage.s3_reading import S3Reading
 from app.infra.storage.s3_uploads import S3Uploads
 from app.infra.storage.spool import Spool, gathered
@@ -78,8 +77,8 @@ class S3Storage:
         return size_of(self._connection, OBJECTS + checked(key))
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Deletes 1,000 with one request."""
-        remove(self._connection, [OBJECTS + checked(key) for key in keys])
+        """Deletes 1,000 names with one request; what was posted with the form of a key goes with it."""
+        remove(self._connection, [beginning + checked(key) for key in keys for beginning in (OBJECTS, POSTED)])
 
     def keys(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[Stored]:
         """Asks for the bucket's list, 1,000 with one request."""
@@ -96,9 +95,17 @@ class S3Storage:
         """Asks for the list of parts."""
         return self._uploads.length(upload)
 
-    def append(self, upload: Upload, offset: int, chunks: Iterable[bytes], *, whole: bool = False) -> int:
+    def append(
+        self,
+        upload: Upload,
+        offset: int,
+        chunks: Iterable[bytes],
+        *,
+        whole: bool = False,
+        meanwhile: Callable[[], object] = nothing,
+    ) -> int:
         """Sends parts, and keeps the rest. Two at once are not noticed: the caller's lock keeps them apart."""
-        return self._uploads.append(upload, offset, chunks, whole=whole)
+        return self._uploads.append(upload, offset, chunks, whole=whole, meanwhile=meanwhile)
 
     def finish_upload(self, upload: Upload) -> int:
         """Completes the multipart upload."""
@@ -133,26 +140,23 @@ class S3Storage:
         )
         return UploadForm(form["url"], form["fields"])
 
-    def accept_posted(self, key: str) -> int:
-        """Has the server copy it, unless there is an object already."""
-        with suppress(NoSuchObject):
-            return self.size(key)
-        bucket = self._connection.bucket
+    def accept_posted(self, key: str, target: str) -> int:
+        """Has the server copy it."""
+        bucket, name = self._connection.bucket, OBJECTS + checked(target)
         with s3_errors():
             self._connection.client.copy_object(
-                Bucket=bucket, Key=OBJECTS + key, CopySource={"Bucket": bucket, "Key": POSTED + key}
+                Bucket=bucket, Key=name, CopySource={"Bucket": bucket, "Key": POSTED + checked(key)}
             )
-        remove(self._connection, [POSTED + key])
-        return self.size(key)
+        return size_of(self._connection, name)
 
     def internal_path(self, key: str) -> str | None:
         """None: it lies on no disk of ours."""
         checked(key)
         return None
 
-    def remove_leftovers(self, before: datetime) -> int:
-        """Aborts multipart uploads, and removes ends and what was posted and not accepted."""
-        return self._uploads.remove_leftovers(before)
+    def remove_leftovers(self, before: datetime, posted_before: datetime) -> int:
+        """Aborts multipart uploads, and removes ends and what was posted."""
+        return self._uploads.remove_leftovers(before) + remove_old(self._connection, POSTED, posted_before)
 
     def _put(self, name: str, body: Spool, content_type: str) -> None:
         body.seek(0)

@@ -2,7 +2,7 @@
 
     files/KEY           the objects; unfinished ones are multipart uploads of this name
     uploads/KEY/NUMBER  the end of an upload that goes on later, as long as it is too short for a part
-    posted/KEY          what clients posted with a form and nobody has accepted yet
+    posted/KEY          what clients posted with a form, from which an accepted object of another key was copied
 
 Keys begin with random digits, so requests spread over a server's partitions.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 import structlog
 
@@ -70,3 +71,13 @@ def remove(connection: Connection, names: Sequence[str]) -> None:
         if errors:
             log.error("storage_failed", error=f"DeleteObjects: {errors[0].get('Code')}", objects=len(errors))
             raise Unavailable("Files are temporarily unavailable: please try again.", retry_after=5)
+
+
+def remove_old(connection: Connection, beginning: str, before: datetime) -> int:
+    """Deletes what begins so and has not changed since, while it is listed; gives how many."""
+    old = (found.name for found in listed(connection, beginning) if found.changed_at < before)
+    removed = 0
+    while names := list(islice(old, _PAGE)):
+        remove(connection, names)
+        removed += len(names)
+    return removed

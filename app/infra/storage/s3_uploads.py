@@ -8,7 +8,7 @@ the upload on, and after a crash in any moment parts and end give the length. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from app.infra.storage.keys import checked
 from app.infra.storage.protocol import ANY_TYPE, NoSuchObject, NoSuchUpload, Upload, WrongOffset
 from app.infra.storage.s3_connection import Connection, s3_errors
 from app.infra.storage.s3_multipart import Multipart, Part
-from app.infra.storage.s3_objects import ENDS, OBJECTS, POSTED, listed, remove, size_of
+from app.infra.storage.s3_objects import ENDS, OBJECTS, listed, remove, remove_old, size_of
 from app.infra.storage.s3_reading import S3Reading
 from app.infra.storage.spool import Spool, gathered
 
@@ -55,7 +55,9 @@ class S3Uploads:
         """Parts and end together."""
         return self._state(upload).length
 
-    def append(self, upload: Upload, offset: int, chunks: Iterable[bytes], *, whole: bool) -> int:
+    def append(
+        self, upload: Upload, offset: int, chunks: Iterable[bytes], *, whole: bool, meanwhile: Callable[[], object]
+    ) -> int:
         """Sends what makes parts, and keeps the rest as the new end."""
         state = self._state(upload)
         if state.length != offset:
@@ -65,7 +67,7 @@ class S3Uploads:
         with Spool(self._spool_folder) as everything:
             for piece in gathered(chunks):
                 everything.write(piece)
-            return self._append(upload, state, everything.pieces())
+            return self._append(upload, state, everything.pieces(meanwhile))
 
     def finish(self, upload: Upload) -> int:
         """Sends the end as the last part, and completes."""
@@ -93,14 +95,7 @@ class S3Uploads:
         with s3_errors():
             begun = [item for page in pages for item in page.get("Uploads", []) if item["Initiated"] < before]
         aborted = sum(self._abort_if_left(item["Key"], item["UploadId"], before) for item in begun)
-        old = [
-            found.name
-            for beginning in (ENDS, POSTED)
-            for found in listed(self._connection, beginning)
-            if found.changed_at < before
-        ]
-        remove(self._connection, old)
-        return aborted + len(old)
+        return aborted + remove_old(self._connection, ENDS, before)
 
     def _append(self, upload: Upload, state: _State, chunks: Iterable[bytes]) -> int:
         pieces = gathered(chunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -64,10 +64,11 @@ class Spool:
             with_files(lambda: self._file.truncate(self._file.seek(0)))
         self.size = 0
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, before_each: Callable[[], object]) -> Iterator[bytes]:
         """All that was written, from the beginning."""
         self.seek(0)
         while piece := self.read(PIECE):
+            before_each()
             yield piece
 
     def read(self, size: int = -1) -> bytes:

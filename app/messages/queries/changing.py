@@ -50,8 +50,16 @@ _EDIT = text(f"""
     WHERE x.id = :message_id
     RETURNING {columns("x")}""")
 
-# `seq > 0` always holds, and makes the index usable.
-_HIDDEN_FROM = text("SELECT user_id FROM message_hides WHERE chat_id = :chat_id AND seq = :seq AND seq > 0")
+# `seq > 0` always holds, and makes the index usable. A group says by `cleared_seq` what its members have cleared; who
+# has deleted a direct chat holds nothing that could say so.
+_HIDDEN_FROM = text("""
+    SELECT user_id FROM message_hides WHERE chat_id = :chat_id AND seq = :seq AND seq > 0
+    UNION ALL
+    SELECT s.user_id FROM chat_members m
+    CROSS JOIN LATERAL (
+      SELECT user_id, cleared_seq FROM user_chat_states
+      WHERE user_id = m.user_id AND chat_id = m.chat_id OFFSET 0) s
+    WHERE (SELECT type = 'direct' FROM chats WHERE id = :chat_id) AND m.chat_id = :chat_id AND s.cleared_seq >= :seq""")
 
 # The type stays: what never counted as unread must not begin to.
 _DELETE_FOR_EVERYONE = text("""
@@ -74,9 +82,9 @@ _DELETE_FOR_ONE = text("""
         WHERE chat_id = x.chat_id AND user_id = :user_id AND left_at IS NULL LIMIT 1) m
       CROSS JOIN LATERAL (SELECT revision FROM chats WHERE id = x.chat_id LIMIT 1) c
       CROSS JOIN LATERAL (
-        SELECT revision, last_read_seq FROM user_chat_states
+        SELECT revision, last_read_seq, cleared_seq FROM user_chat_states
         WHERE user_id = :user_id AND chat_id = x.chat_id LIMIT 1) s
-      WHERE x.id = :message_id AND x.deleted_at IS NULL
+      WHERE x.id = :message_id AND x.deleted_at IS NULL AND x.seq > s.cleared_seq
     ), hidden AS (
       INSERT INTO message_hides (user_id, chat_id, message_id, seq, revision)
       SELECT user_id, chat_id, id, seq, revision FROM found ON CONFLICT DO NOTHING RETURNING message_id)
@@ -99,7 +107,7 @@ def edit(unit: UnitOfWork, message_id: int, new_text: str, revision: int) -> Row
 
 
 def hidden_from(unit: UnitOfWork, chat_id: int, seq: int) -> list[int]:
-    """Who has deleted a chat's message for oneself."""
+    """Who has deleted a chat's message for oneself, in a direct chat also with all the history."""
     return list(unit.execute(_HIDDEN_FROM, {"chat_id": chat_id, "seq": seq}).scalars())
 
 
@@ -118,7 +126,7 @@ class Hidden(NamedTuple):
 def delete_for_one(unit: UnitOfWork, user_id: int, chat_id: int, message_id: int) -> Hidden | None:
     """Hides a message of a chat from one person and takes it out of that one's unread count.
 
-    None where the message was hidden or deleted already, or the person has left.
+    None where the message was hidden, deleted or cleared already, or the person has left.
     """
     parameters = {"user_id": user_id, "chat_id": chat_id, "message_id": message_id}
     unit.execute(_HOLD_STATE, parameters)

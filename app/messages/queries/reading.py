@@ -17,11 +17,14 @@ Row = tuple[Any, ...]
 # message by message for ids past it. The outer joins leave a row of nulls where a member's page is empty, and none
 # where the caller is no member.
 _PAGE = """
-    SELECT {columns}, c.last_seq, COALESCE($4, a.seq + $5)
+    SELECT {columns}, c.last_seq, COALESCE($4, a.seq + $5), COALESCE(a.is_shown, false)
     FROM chat_members m
     JOIN chats c ON c.id = m.chat_id
     JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
-    LEFT JOIN LATERAL (SELECT seq FROM messages WHERE id = $3 AND chat_id = m.chat_id OFFSET 0) a ON true
+    LEFT JOIN LATERAL (
+      SELECT y.seq, y.seq > GREATEST(s.cleared_seq, m.history_from_seq) AND y.deleted_at IS NULL
+        AND NOT {is_place_hidden} AS is_shown
+      FROM messages y WHERE y.id = $3 AND y.chat_id = m.chat_id OFFSET 0) a ON true
     LEFT JOIN LATERAL (
       SELECT * FROM messages x
       WHERE x.chat_id = m.chat_id AND x.seq {side} COALESCE($4, a.seq + $5) AND x.id > $6
@@ -31,7 +34,7 @@ _PAGE = """
     WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL
     ORDER BY x.seq {order}"""
 _PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "integer")
-_PARTS = {"columns": columns("x"), "is_hidden": is_hidden("x", "$2")}
+_PARTS = {"columns": columns("x"), "is_hidden": is_hidden("x", "$2"), "is_place_hidden": is_hidden("y", "$2")}
 _OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(**_PARTS, side="<", order="DESC"))
 _NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(**_PARTS, side=">", order="ASC"))
 
@@ -45,11 +48,15 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Rows of messages, the chat's last seq, and the seq where the page began (None: no such message in the chat)."""
+    """Rows of messages, the chat's last seq, and the seq where the page began (None: no such message in the chat).
+
+    `shows_place`: the page began at a message that the member may see.
+    """
 
     rows: list[Row]
     last_seq: int
     place_seq: int | None
+    shows_place: bool
 
 
 def older(unit: UnitOfWork, user_id: int, chat_id: int, before: Place, least_id: int, limit: int) -> Page | None:
@@ -65,8 +72,9 @@ def newer(unit: UnitOfWork, user_id: int, chat_id: int, after: Place, limit: int
 def _page(found: list[Row]) -> Page | None:
     if not found:
         return None
-    last_seq, place_seq = found[0][COLUMN_COUNT:]
-    return Page([row for row in found if row[0] is not None], last_seq, place_seq)
+    about = found[0][COLUMN_COUNT:]
+    # Where a member's page is empty, its only row is one of nulls.
+    return Page([] if found[0][0] is None else found, *about)
 
 
 _BY_SEQ = Prepared(

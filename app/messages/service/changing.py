@@ -8,6 +8,8 @@ from __future__ import annotations
 from app.chats.locking import LockedChat, lock_chat, next_revision
 from app.chats.message import Message, present
 from app.errors import EditWindowOver, Forbidden, NotFound
+from app.files.service.releasing import hide_message
+from app.infra import jobs
 from app.infra.db import UnitOfWork
 from app.messages import events, queries, removals
 from app.messages.service.reading import find_visible
@@ -31,6 +33,7 @@ def edit_message(unit: UnitOfWork, user_id: int, message_id: int, text: str) -> 
     edited = present(queries.edit(unit, message_id, text, next_revision(unit, chat)))
     hidden_from = queries.hidden_from(unit, chat_id, edited["seq"])
     events.message_updated(unit, chat.members_revision, edited, hidden_from)
+    unit.after_commit(lambda: jobs.mark_for_search(chat_id))
     return edited
 
 
@@ -72,6 +75,9 @@ def _delete_for_everyone(unit: UnitOfWork, user_id: int, message: Message) -> No
     # False where somebody else has just done it.
     if queries.delete_for_everyone(unit, message["id"], revision):
         events.message_deleted(unit, chat.members_revision, chat.id, message["id"], message["seq"], revision)
+        if message["message_type"] not in ("service", "text"):
+            hide_message(unit, chat.id, message["seq"])
+        unit.after_commit(lambda: jobs.mark_for_search(chat.id))
         if message["message_type"] != "service":
             removals.remove(unit, chat.id, chat.member_count, message["seq"])
 

@@ -1,4 +1,4 @@
-"""Forwarding: the same words in other chats, with the name of their first author."""
+"""Forwarding: the same words and the same file in other chats, with the name of their first author."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def forward_message(caller: Caller, message_id: int, forward: ForwardMessage) ->
         return stored
     if message["message_type"] == "service":
         raise Forbidden("What the service says cannot be forwarded.")
+    if message["text"] is None and message["file"] is None:
+        raise Forbidden("The file of this message is deleted: there is nothing to forward.")
     return send_together([_send(caller, message, chat_id, forward) for chat_id in forward.chat_ids])
 
 
@@ -72,8 +74,10 @@ def _send(caller: Caller, message: Message, chat_id: int, forward: ForwardMessag
         session_id=caller.session_id,
         client_id=None if forward.client_id is None else _client_id(forward.client_id, chat_id),
         body_hash=_body_hash(message["id"], chat_id),
-        message_type=message["message_type"],
+        # That of a file is known to the statement; where the file is gone, the words are left.
+        message_type="text",
         text=message["text"],
         reply_to_id=None,
         forwarded_from_user_id=message["forwarded_from_user_id"] or message["sender_id"],
+        file_id=None if message["file"] is None else message["file"]["id"],
     )

@@ -6,7 +6,7 @@ import time
 
 import orjson
 
-from app.chats.message import Message, present
+from app.chats.message import Message, least_id_at, present, tombstone
 from app.errors import NotFound
 from app.infra.db import UnitOfWork, reading
 from app.messages import events, queries
@@ -40,7 +40,7 @@ def find_kept(unit: UnitOfWork, user_id: int, message_id: int) -> Message:
     if found is None:
         raise NotFound("There is no such message in a chat of yours.")
     message = present(found.row)
-    return {**message, "deleted": True, "text": None} if found.is_hidden else message
+    return tombstone(message) if found.is_hidden else message
 
 
 def get_message(unit: UnitOfWork, user_id: int, message_id: int) -> Message:
@@ -64,8 +64,11 @@ def history(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -
         before = _older(unit, user_id, chat_id, query.after, 1, shift=1)
         return _history_page(page.rows[:limit][::-1], bool(before.rows), len(page.rows) > limit)
     page = _older(unit, user_id, chat_id, query.before, limit + 1)
-    is_newest = page.place_seq is None or page.last_seq < page.place_seq
-    return _history_page(page.rows[:limit], len(page.rows) > limit, not is_newest)
+    # The message itself is after the page, and may be gone like all others after it.
+    has_after = page.shows_place
+    if query.before is not None and not has_after:
+        has_after = bool(_newer(unit, user_id, chat_id, query.before, 1, shift=-1).rows)
+    return _history_page(page.rows[:limit], len(page.rows) > limit, has_after)
 
 
 def _older(
@@ -84,8 +87,9 @@ def _older(
     return page
 
 
-def _newer(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, limit: int) -> queries.Page:
-    page = _member_only(queries.newer(unit, user_id, chat_id, queries.Place(after_id, None), limit))
+def _newer(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, limit: int, shift: int = 0) -> queries.Page:
+    place = queries.Place(after_id, None, shift)
+    page = _member_only(queries.newer(unit, user_id, chat_id, place, limit))
     if page.place_seq is None:
         place = queries.Place(None, _first_seq_past(unit, chat_id, after_id, page.last_seq) - 1)
         page = _member_only(queries.newer(unit, user_id, chat_id, place, limit))
@@ -112,7 +116,7 @@ def _member_only(page: queries.Page | None) -> queries.Page:
 
 def _newest_id() -> int:
     """An id past every message of now, by this process's clock; only a hint of which parts to look at."""
-    return int(time.time() * 1000 - 1_735_689_600_000 + 60_000) << 12
+    return least_id_at(time.time() + 60)
 
 
 def _history_page(rows: list[queries.Row], before: bool, after: bool) -> HistoryPage:

@@ -11,6 +11,7 @@ import orjson
 
 from app.chats.message import Message
 from app.errors import AppError, ClientIdReused, Forbidden, NotFound, SessionRevoked, Unavailable, ValidationFailed
+from app.files.file import present_json
 from app.infra import jobs
 from app.infra.combiner import Combiner
 from app.infra.db import reading
@@ -20,9 +21,10 @@ from app.messages.schemas import NewMessage
 from app.messages.service.reading import find_kept
 from app.web.authentication import Caller
 
-# Two batches at a time keep PostgreSQL busy; more bring nothing (measured).
 _LANES = 2
 _LARGEST_BATCH = 100
+# Several times what a batch takes, in seconds: one that takes longer is held up, as a rule by a chat that is locked.
+_PATIENCE = 0.02
 
 
 class _Submission(NamedTuple):
@@ -46,11 +48,17 @@ def send_message(caller: Caller, new: NewMessage, connection_id: str | None = No
     the socket that sent it, which is answered and so not told. Raises SessionRevoked, NotFound, Forbidden,
     ClientIdReused, ValidationFailed or Unavailable; then nothing was stored.
     """
-    if new.file_id is not None:
-        raise ValidationFailed(errors=[{"field": "file_id", "message": "no such file of yours"}])
     client_id = None if new.client_id is None else str(new.client_id)
     send = queries.Send(
-        new.chat_id, caller.user_id, caller.session_id, client_id, _body_hash(new), "text", new.text, new.reply_to_id
+        chat_id=new.chat_id,
+        sender_id=caller.user_id,
+        session_id=caller.session_id,
+        client_id=client_id,
+        body_hash=_body_hash(new),
+        message_type="text",
+        text=new.text,
+        reply_to_id=new.reply_to_id,
+        file_id=None if new.file_id is None else str(new.file_id),
     )
     submission = _Submission(send, connection_id)
     try:
@@ -71,21 +79,27 @@ def _send_alone(submission: _Submission) -> SentMessage:
 def send_together(sends: Sequence[queries.Send]) -> list[SentMessage]:
     """Stores messages of one sender to several chats, all of them or none, and tells the chats.
 
-    A batch of its own: one round trip and one commit. Raises as `send_message` does; then nothing was stored.
+    A batch of its own: one round trip and one commit. Beside what was stored just now, an earlier message that is gone
+    is left out. Raises as `send_message` does; then nothing was stored.
     """
     outcomes = queries.send_alone(sends, all_or_nothing=True)
     for outcome in outcomes:
         if outcome.outcome not in ("sent", "repeated"):
             raise _refusal(outcome.outcome)
     sent = [_result(_Submission(send, None), outcome) for send, outcome in zip(sends, outcomes, strict=True)]
-    return [
-        one if one.is_new else earlier(send.sender_id, int(one.json)) for send, one in zip(sends, sent, strict=True)
-    ]
+    found: list[SentMessage] = []
+    for send, one in zip(sends, sent, strict=True):
+        try:
+            found.append(one if one.is_new else earlier(send.sender_id, int(one.json)))
+        except NotFound:
+            if not any(other.is_new for other in sent):
+                raise
+    return found
 
 
 @lru_cache(maxsize=1)
 def _combiner() -> Combiner[_Submission, SentMessage]:
-    return Combiner(_send_batch, _LANES, _LARGEST_BATCH)
+    return Combiner(_send_batch, _LANES, _LARGEST_BATCH, _PATIENCE)
 
 
 def _body_hash(new: NewMessage) -> bytes:
@@ -138,15 +152,16 @@ def _tell(submission: _Submission, sent: queries.Sent) -> SentMessage:
     assert sent.message_id is not None
     assert sent.seq is not None
     assert sent.members_revision is not None
+    file = None if sent.file is None else present_json(sent.file)
     message: Message = {
         "id": sent.message_id,
         "chat_id": send.chat_id,
         "seq": sent.seq,
         "sender_id": send.sender_id,
         "client_id": send.client_id,
-        "message_type": send.message_type,
+        "message_type": send.message_type if file is None else file["kind"],
         "text": send.text,
-        "file": None,
+        "file": file,
         "reply_to_id": send.reply_to_id,
         "forwarded_from_user_id": send.forwarded_from_user_id,
         "status": "sent",
@@ -159,6 +174,7 @@ def _tell(submission: _Submission, sent: queries.Sent) -> SentMessage:
     encoded = orjson.dumps(message)
     events.message_sent(send.chat_id, sent.seq, sent.members_revision, encoded, submission.connection_id)
     jobs.mark_for_fanout(send.chat_id)
+    jobs.mark_for_search(send.chat_id)
     return SentMessage(encoded, True)
 
 
@@ -176,6 +192,8 @@ def _refusal(outcome: str) -> AppError:
             return Forbidden("This person does not take messages from you.")
         case "no_such_reply":
             return ValidationFailed(errors=[{"field": "reply_to_id", "message": "no such message in this chat"}])
+        case "no_such_file":
+            return ValidationFailed(errors=[{"field": "file_id", "message": "no such file of yours, or it has failed"}])
     raise AssertionError(outcome)
 
 

@@ -1,50 +1,18 @@
-"""Every setting of Paperplane, read once from the environment or from a file named `.env`.
-
-Durations are written `45s`, `1m`, `24h`, `30d` or as plain seconds and become seconds (int); sizes are written `64KB`,
-`100MB` (powers of ten) or `64KiB` (powers of two) and become bytes (int). A bad or missing setting stops the start
-with a sentence that says which one and why.
-"""
+"""Every setting: its default, what it may be, what it means; docs/configuration.md and .env.example are made of it."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Literal
 
-from pydantic import BeforeValidator, ByteSize, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import ByteSize, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from local.addresses import embedded_database_url, embedded_redis_url
-
-_DURATION = re.compile(r"^\s*(\d+)\s*([smhd]?)\s*$")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_MINIMUM_SECRET_BYTES = 32
+from config.kinds import Seconds, TextList
 
 
-def _seconds(value: object) -> object:
-    """Reads `24h` as 86400; leaves what is not text to pydantic."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.match(value)
-    if match is None:
-        raise ValueError("write a duration as 45s, 1m, 24h, 30d or plain seconds")
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def _comma_separated(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
-TextList = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]
-
-
-class Settings(BaseSettings):
-    """The typed settings; each field is the environment variable of the same name in capitals."""
+class Fields(BaseSettings):
+    """The settings as they are given; each is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
@@ -57,6 +25,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     web_workers: int = Field(1, ge=1, le=64, description="API processes (gunicorn workers).")
     web_connections: int = Field(12000, ge=10, description="Sockets of one API process; and as many requests.")
+    body_timeout: Seconds = Field(
+        60, description="How long a JSON body may take to arrive, and each piece of a file or of an answer to be taken."
+    )
     shutdown_timeout: Seconds = Field(10, description="How long requests in flight may take after SIGTERM.")
     allowed_origins: TextList = Field(
         default_factory=list,
@@ -138,8 +109,24 @@ class Settings(BaseSettings):
     rate_limit_searches: int = Field(
         60, ge=1, description="Searches for people or messages a user may make in RATE_LIMIT_WINDOW."
     )
+    rate_limit_uploads: int = Field(60, ge=1, description="Uploads a user may begin in RATE_LIMIT_WINDOW.")
+    rate_limit_downloads: int = Field(
+        1200, ge=1, description="Files, thumbnails too, that a user may ask for in RATE_LIMIT_WINDOW."
+    )
     rate_limit_presence: int = Field(30, ge=1, description="`presence` frames of a user in RATE_LIMIT_WINDOW.")
     rate_limit_typing: int = Field(120, ge=1, description="`typing` frames of a user in RATE_LIMIT_WINDOW.")
+    rate_limit_receipts: int = Field(
+        1200, ge=1, description="`read_receipt` and `delivered` frames of a user in RATE_LIMIT_WINDOW."
+    )
+    user_requests_at_once: int = Field(
+        6,
+        ge=1,
+        description="Requests and frames of a user, but for messages sent, that one API process works on at once; each "
+        "may hold a connection to PostgreSQL, so it is well below DB_POOL_SIZE and DB_POOL_OVERFLOW together.",
+    )
+    user_requests_waiting: int = Field(
+        100, ge=0, description="Requests and frames of a user that may wait for others of the same user there."
+    )
     max_body_size: ByteSize = Field(ByteSize(1_000_000), description="Largest JSON body of a request.")
     max_message_length: int = Field(4096, ge=1, le=65536, description="Characters of a message.")
     message_edit_window: Seconds = Field(48 * 3600, description="How long its sender may edit a message.")
@@ -148,7 +135,11 @@ class Settings(BaseSettings):
     max_pinned_chats: int = Field(100, ge=1, description="Chats that a user may pin.")
 
     # --- sockets ---
-    ws_heartbeat: Seconds = Field(25, description="Pause between pings; a socket silent for two of them is closed.")
+    ws_heartbeat: Seconds = Field(
+        25,
+        description="Pause between pings; a socket silent for two of them is closed. Who is gone with a process is "
+        "offline within nearly two of them and two SWEEP_INTERVALs.",
+    )
     ws_max_frame_size: ByteSize = Field(ByteSize(65536), description="Largest frame that a client may send.")
     ws_queue_size: ByteSize = Field(ByteSize(4_194_304), description="Bytes that may wait for one slow socket.")
     ws_frames_per_second: int = Field(50, ge=1, description="Frames a socket may send each second, on average.")
@@ -158,6 +149,27 @@ class Settings(BaseSettings):
 
     # --- files ---
     max_file_size: ByteSize = Field(ByteSize(100_000_000), description="Largest file.")
+    file_quota: ByteSize = Field(
+        ByteSize(10_000_000_000),
+        description="Bytes that all files of a user may have together, with what is made of them; unfinished ones too.",
+    )
+    uploads_at_once: int = Field(10, ge=1, description="Forms with files that one process takes from a user at a time.")
+    files_waiting: int = Field(
+        20, ge=1, description="Files of a user that may wait to be looked at; more are refused until some are done."
+    )
+    uploads_unfinished: int = Field(
+        100,
+        ge=1,
+        description="Uploads of a user that may be begun and not finished (tus); more are refused until then.",
+    )
+    upload_expiry: Seconds = Field(86400, description="How long an upload may take that goes on later (tus).")
+    file_link_expiry: Seconds = Field(3600, description="Life of a signed link to a file.")
+    file_serving: Literal["auto", "stream", "nginx"] = Field(
+        "auto",
+        description="Who sends files: auto: the API those of a folder, S3 its own by a link; stream: always the API; "
+        "nginx: nginx those of a folder, by X-Accel-Redirect.",
+    )
+    unsent_file_expiry: Seconds = Field(86400, description="How long a file is kept that nothing shows.")
     upload_dir: Path | None = Field(
         None,
         description="Folder of uploaded files; by default DATA_DIR/uploads. With S3_BUCKET, of what is on its way.",
@@ -190,8 +202,48 @@ class Settings(BaseSettings):
     media_max_pixels: int = Field(32_000_000, ge=1, description="Pixels of an image, or of a frame of a video.")
     media_max_duration: Seconds = Field(86400, description="Longest video or sound.")
 
+    clamd_address: str | None = Field(
+        None,
+        pattern=r"^(/.+|.+:[0-9]{1,5})$",
+        description="Where a clamd looks for viruses, `host:port` or the path of a socket; by default nobody does.",
+    )
+    clamd_timeout: Seconds = Field(30, description="How long clamd may take for a piece of a file, and to answer.")
+
     # --- calls ---
     call_ring_timeout: Seconds = Field(45, description="How long a call rings.")
+    call_disconnect_timeout: Seconds = Field(
+        30, description="How long the devices of a call may be without a socket, all of them, before it ends."
+    )
+    call_sweep_interval: Seconds = Field(2, description="Pause between sweeps for calls that are due to end.")
+    rate_limit_calls: int = Field(30, ge=1, description="Calls a user may start in RATE_LIMIT_WINDOW.")
+    rate_limit_call_signals: int = Field(
+        600, ge=1, description="`call_signal` frames that a user may send in RATE_LIMIT_WINDOW."
+    )
+    call_signal_max_size: ByteSize = Field(ByteSize(16_384), description="Largest signal of a call, as JSON.")
+    call_signal_expiry: Seconds = Field(60, description="How long a signal waits for the other device's socket.")
+    call_signals_waiting: int = Field(
+        600, ge=1, description="Signals kept for one side of a call; those of the last CALL_SIGNAL_EXPIRY."
+    )
+    call_signals_size: ByteSize = Field(
+        ByteSize(262_144),
+        description="Bytes of signals kept for one side of a call; those of the last CALL_SIGNAL_EXPIRY.",
+    )
+    call_max_participants: int = Field(100, ge=2, description="People in one group call.")
+    stun_urls: TextList = Field(
+        default_factory=list, description="STUN servers of clients, as stun:stun.example.org:3478."
+    )
+    turn_urls: TextList = Field(
+        default_factory=list,
+        description="TURN servers of clients, as turn:turn.example.org:3478; they need TURN_SECRET.",
+    )
+    turn_secret: str | None = Field(None, description="The secret that coturn knows as static-auth-secret.")
+    turn_expiry: Seconds = Field(3600, description="Life of the TURN credentials that clients are given.")
+    livekit_url: str | None = Field(
+        None, description="Address of LiveKit for clients, as wss://livekit.example.org; without it no group calls."
+    )
+    livekit_api_key: str | None = Field(None, description="API key of LiveKit.")
+    livekit_api_secret: str | None = Field(None, description="Secret that belongs to LIVEKIT_API_KEY.")
+    livekit_token_expiry: Seconds = Field(600, description="How long a client may take to join LiveKit's room.")
 
     # --- workers ---
     worker_concurrency: int = Field(2, ge=1, le=256, description="Processes of one Celery worker.")
@@ -199,6 +251,9 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="Port on which a worker shows its metrics; by default it shows none."
     )
     fanout_interval_ms: int = Field(100, ge=10, le=10_000, description="Least pause between fan-out jobs of a process.")
+    search_interval_ms: int = Field(
+        1000, ge=10, le=60_000, description="Least pause between jobs of a process that index messages for search."
+    )
     fanout_batch: int = Field(
         1000,
         ge=1,
@@ -208,148 +263,3 @@ class Settings(BaseSettings):
         ),
     )
     sweep_interval: Seconds = Field(5, description="Pause between sweeps for work that was lost.")
-
-    @field_validator("database_url")
-    @classmethod
-    def _psycopg2_driver(cls, url: str | None) -> str | None:
-        """SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3; ours is psycopg2."""
-        return re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql+psycopg2://", url) if url else url
-
-    @model_validator(mode="after")
-    def _complete(self) -> Settings:
-        self.data_dir = self.data_dir.expanduser().absolute()
-        self.jwt_secret = self._checked_secret()
-        if self.sms_provider is None:
-            if self.environment == "production":
-                raise ValueError("SMS_PROVIDER: name one (twilio, sns; console prints codes into the log)")
-            self.sms_provider = "console"
-        if self.sms_provider == "twilio" and not (self.twilio_account_sid and self.twilio_auth_token):
-            raise ValueError("SMS_PROVIDER: twilio needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
-        if bool(self.s3_access_key) != bool(self.s3_secret_key):
-            raise ValueError("S3_ACCESS_KEY and S3_SECRET_KEY: set both, or neither")
-        return self
-
-    def _checked_secret(self) -> str:
-        """The secret given, or outside production one made at the first start.
-
-        Raises ValueError where production has none, or where it is short or too even to be random.
-        """
-        secret = self.jwt_secret
-        if secret is None:
-            if self.environment == "production":
-                raise ValueError('JWT_SECRET: set it, for example to the output of "openssl rand -base64 48"')
-            return _kept_secret(self.data_dir / "jwt_secret")
-        if self.environment == "production" and (
-            len(secret.encode()) < _MINIMUM_SECRET_BYTES or len(set(secret)) < 12 or "change" in secret.lower()
-        ):
-            raise ValueError("JWT_SECRET: too weak for production; use at least 32 random bytes")
-        return secret
-
-    @property
-    def signing_secret(self) -> str:
-        """The secret that signs tokens; always there once the settings are loaded."""
-        assert self.jwt_secret is not None
-        return self.jwt_secret
-
-    @property
-    def embeds_database(self) -> bool:
-        """Whether no PostgreSQL was given, so that the embedded one serves."""
-        return self.database_url is None and self.db_host is None
-
-    @property
-    def embeds_redis(self) -> bool:
-        """Whether no Redis was given, so that the embedded Valkey serves."""
-        return self.redis_url is None and self.redis_host is None
-
-    @property
-    def database(self) -> str:
-        """The SQLAlchemy URL of PostgreSQL."""
-        if self.database_url:
-            return self.database_url
-        if self.db_host is None:
-            return embedded_database_url(self.data_dir)
-        password = f":{quote(self.db_password, safe='')}" if self.db_password else ""
-        login = f"{quote(self.db_user, safe='')}{password}"
-        if self.db_host.startswith("/"):
-            return f"postgresql+psycopg2://{login}@/{self.db_name}?host={quote(self.db_host)}&port={self.db_port}"
-        return f"postgresql+psycopg2://{login}@{self.db_host}:{self.db_port}/{self.db_name}"
-
-    @property
-    def redis(self) -> str:
-        """The URL of Redis for pub/sub and presence."""
-        if self.redis_url:
-            return self.redis_url
-        if self.redis_host is None:
-            return embedded_redis_url(self.data_dir)
-        password = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
-        return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
-
-    @property
-    def limits_redis(self) -> str:
-        """The URL of Redis for rate limits."""
-        return self.limits_redis_url or self.redis
-
-    @property
-    def broker(self) -> str:
-        """The URL of Celery's broker; kombu spells a unix socket `redis+socket://`."""
-        url = self.broker_url or self.redis
-        return re.sub(r"^unix://", "redis+socket://", url).replace("?db=", "?virtual_host=")
-
-    @property
-    def uploads(self) -> Path:
-        """The folder of uploaded files."""
-        return (self.upload_dir or self.data_dir / "uploads").expanduser().absolute()
-
-    @property
-    def logs_json(self) -> bool:
-        """Whether logs are JSON lines instead of coloured text."""
-        return self.log_format == "json" or (self.log_format == "auto" and self.environment == "production")
-
-
-def _kept_secret(path: Path) -> str:
-    """The secret in the file; makes it once, whole or not at all, when two processes start together."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(48))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
-
-
-def load(**overrides: Any) -> Settings:
-    """Reads the settings; leaves the process with a readable list of what is wrong, never with a stack trace."""
-    try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in problem['loc']).upper() or 'settings'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise SystemExit("Paperplane cannot start, because of its settings:\n" + "\n".join(lines)) from None
-
-
-@lru_cache(maxsize=1)
-def settings() -> Settings:
-    """The settings of this process."""
-    return load()
-
-
-def example() -> str:
-    """The text of `.env.example`: every setting with what it means and its default."""
-    lines = ["# Settings of Paperplane: copy to .env and change what you need. Everything has a default.", ""]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        shown = "" if default is None else ",".join(default) if isinstance(default, list) else str(default)
-        lines += [f"# {field.description}", f"#{name.upper()}={shown.lower() if isinstance(default, bool) else shown}"]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(example(), end="")

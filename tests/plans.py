@@ -15,14 +15,24 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
-def explained(unit: UnitOfWork, statement: Prepared, *parameters: object) -> list[dict[str, Any]]:
-    """The nodes of the statement's kept plan, executed once."""
+def explain(unit: UnitOfWork, statement: Prepared, *parameters: object) -> list[dict[str, Any]]:
+    """The nodes of the plan that PostgreSQL keeps for the statement, executed once."""
     with raw_cursor(unit.connection) as (cursor, known):
         statement.prepare(cursor, known)
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.execute_sql}", parameters)
+        cursor.execute(
+            statement.execute_sql.replace("EXECUTE", "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE"), parameters
+        )
         row = cursor.fetchone()
     assert row is not None
     return list(nodes(row[0][0]["Plan"]))
+
+
+def assert_reads_little(plan: list[dict[str, Any]], most_rows: int) -> None:
+    """No node touches more rows than that, and no table is read whole."""
+    for node in plan:
+        assert node["Node Type"] != "Seq Scan", node
+        touched = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        assert touched * node["Actual Loops"] <= most_rows, node
 
 
 def most_touched(found: list[dict[str, Any]]) -> float:
@@ -35,4 +45,4 @@ def most_touched(found: list[dict[str, Any]]) -> float:
 
 def touched(unit: UnitOfWork, statement: Prepared, *parameters: object) -> float:
     """The most rows that any node of the statement's kept plan touched, executed once; no table is read whole."""
-    return most_touched(explained(unit, statement, *parameters))
+    return most_touched(explain(unit, statement, *parameters))

@@ -1,0 +1,1 @@
+"""Files: uploading, what others see of them, serving and removing them."""

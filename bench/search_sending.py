@@ -1,0 +1,100 @@
+"""What indexing adds to sending: the same load with it and without, in turns, against the whole of Paperplane."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import NamedTuple
+
+from bench.figures import Figures, middle
+from bench.load import STRAGGLERS_SECONDS, Measured, Plan, run_load
+from bench.people import People
+from bench.progress import say
+from bench.stack import Stack, running_stack
+
+_TEXT = "Shall we meet at the station at a quarter past seven, or rather later?"
+_CLIENTS = 32
+# What no worker has indexed counts as indexed: it is not to be caught up with while something else is measured.
+_SETTLE = """
+    INSERT INTO search_progress (chat_id, revision, whole_revision) SELECT id, revision, revision FROM chats
+    ON CONFLICT (chat_id) DO UPDATE SET revision = excluded.revision, whole_revision = excluded.whole_revision"""
+_WARM_UP_SECONDS = 2.0
+
+
+class _Way(NamedTuple):
+    """How the application runs: its module, and the queues that no worker serves."""
+
+    app: str
+    unserved: Collection[str]
+
+
+_WAYS = {
+    "unindexed": _Way("bench.unindexed:app", ("search",)),
+    # Chats are marked and jobs sent, and nobody does them: what a sender's process and its statements cost.
+    "marked": _Way("wsgi:app", ("search",)),
+    # Workers index on the same cores meanwhile.
+    "indexed": _Way("wsgi:app", ()),
+}
+
+
+def measure(rounds: int, seconds: float) -> tuple[dict[str, Figures], list[str]]:
+    """Rows for each way and of their ratios, medians of the rounds; and what was lost or refused.
+
+    Each round measures all ways, every other one in the opposite order. Raises RuntimeError where a part fails.
+    """
+    found: dict[str, list[Figures]] = {name: [] for name in _WAYS}
+    problems: list[str] = []
+    with running_stack(1) as stack:
+        people: People = json.loads(stack.run("-m", "bench.people"))
+        for number in range(rounds):
+            for name in list(_WAYS)[:: -1 if number % 2 else 1]:
+                say(f"sending, {name}, {number + 1} of {rounds}")
+                measured = _load(stack, people, _WAYS[name], seconds)
+                problems += [f"sending, {name}: {problem}" for problem in measured["problems"]]
+                found[name].append(_row(measured))
+    middles = {name: middle(rows) for name, rows in found.items()}
+    ratios = {
+        name: middle([_ratio(*pair) for pair in zip(found[name], found["unindexed"], strict=True)])
+        for name in ("marked", "indexed")
+    }
+    return (
+        {f"sending, {name}": row for name, row in middles.items()}
+        | {f"sending, {name} / unindexed": row for name, row in ratios.items()}
+    ), problems
+
+
+def _load(stack: Stack, people: People, way: _Way, seconds: float) -> Measured:
+    stack.start(way.app, way.unserved)
+    plan: Plan = {
+        "port": stack.port,
+        "writers": people["writers"],
+        "groups": people["groups"],
+        "text": _TEXT,
+        "clients": _CLIENTS,
+        "rate": None,
+        "warm_up_seconds": _WARM_UP_SECONDS,
+        "seconds": seconds,
+        "stragglers_seconds": STRAGGLERS_SECONDS,
+        "processes": stack.processes(),
+    }
+    measured = run_load("bench.load_rest", plan)
+    stack.stop()
+    with stack.database() as database, database.cursor() as cursor:
+        cursor.execute(_SETTLE)
+    return measured
+
+
+def _row(measured: Measured) -> Figures:
+    used = measured["cpu_us"]
+    return {
+        "msg/s": measured["rate"],
+        "p50 ms": measured["p50_ms"],
+        "api µs": used.get("api"),
+        "database µs": used.get("database"),
+        "both µs": used["api"] + used["database"] if {"api", "database"} <= used.keys() else None,
+        "worker µs": used.get("worker"),
+    }
+
+
+def _ratio(one: Figures, other: Figures) -> Figures:
+    return {name: value / base if value and (base := other[name]) else None for name, value in one.items()}

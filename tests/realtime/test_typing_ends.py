@@ -1,0 +1,31 @@
+"""A typing mark that nobody repeats ends by itself, and all are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from tests.people import connections, make_people
+from tests.processes import Api, running_api
+
+
+@pytest.fixture(scope="module")
+def forgetful_api(app: Flask, data_dir: Path) -> Iterator[Api]:
+    """An API whose marks last a second."""
+    with running_api(data_dir, TYPING_EXPIRY="1s") as process:
+        yield process
+        connections().close()  # The server would wait for more requests on them before it ends.
+
+
+def test_a_mark_that_is_not_repeated_ends_for_the_other_and_for_who_set_it(app: Flask, forgetful_api: Api) -> None:
+    ada, bob = make_people(app, 2, forgetful_api.url)
+    chat_id = ada.direct_chat(bob)
+    ada.send(chat_id, "hello")
+    with ada.socket() as hers, bob.socket() as his:
+        hers.ask("typing", {"chat_id": chat_id, "is_typing": True})
+        mark = {"chat_id": chat_id, "user_id": ada.id}
+        assert his.next("typing") == mark | {"is_typing": True}
+        assert his.next("typing") == hers.next("typing") == mark | {"is_typing": False}
