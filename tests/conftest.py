@@ -39,6 +39,7 @@ from app.infra.db import engine  # noqa: E402
 from app.infra.migrations import upgrade  # noqa: E402
 from app.infra.storage.s3_connection import Server  # noqa: E402
 from local.servers import embedded_postgres, embedded_valkey  # noqa: E402
+from tests.alone import database_alone, working_alone  # noqa: E402
 from tests.people import Person, connections, make_people  # noqa: E402
 from tests.processes import Api, Worker, running_api, running_worker  # noqa: E402
 from tests.servers import running_s3  # noqa: E402
@@ -58,6 +59,19 @@ def _servers(data_dir: Path) -> Iterator[None]:
         yield
         connections().close()
         engine().dispose()
+
+
+@pytest.fixture(scope="session")
+def _database_alone(_servers: None, data_dir: Path) -> str:
+    """The URL of the database that `alone` has."""
+    return database_alone(data_dir)
+
+
+@pytest.fixture
+def alone(_database_alone: str, data_dir: Path) -> Iterator[None]:
+    """A database and a Redis in which no process of other tests does anything; see tests/alone.py."""
+    with working_alone(_database_alone, data_dir):
+        yield
 
 
 @pytest.fixture(scope="session")

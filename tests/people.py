@@ -181,8 +181,9 @@ def close_code(socket: websocket.WebSocket) -> int:
 
 def make_people(app: Flask, count: int, url: str = "") -> list[Person]:
     """New people with a session each, made in the database, without codes."""
+    # Long numbers: of a few million, two of the thousands of people of all tests would be the same account.
     rows = [
-        NewUser(f"+1555{secrets.randbelow(10_000_000):07d}", f"Ada{n}", None, f"user_{secrets.token_hex(8)}")
+        NewUser(f"+4915{secrets.randbelow(10**11):011d}", f"Ada{n}", None, f"user_{secrets.token_hex(8)}")
         for n in range(count)
     ]
     with app.app_context(), unit_of_work() as unit:

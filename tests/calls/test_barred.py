@@ -15,9 +15,9 @@ from tests.calls.rooms import group_call
 from tests.calls.scenes import People, another_device, notices_of, refused, ring, talk
 from tests.chats.membership import block, leave, remove
 from tests.factories import run, scalar
-from tests.faults.hurting import waiting_for_locks
 from tests.people import Person
 from tests.processes import Worker, eventually
+from tests.waiting import waiting_for
 
 Begin = Callable[[Person, Person], int]
 
@@ -112,7 +112,7 @@ def test_a_block_that_waited_for_a_call_to_begin_ends_it(people: People) -> None
     with ThreadPoolExecutor(1) as pool, unit_of_work() as unit:
         chat = lock_chat(unit, chat_id, ada.id)
         blocking = pool.submit(block, bob, ada)
-        eventually(lambda: waiting_for_locks(unit.connection) == 1)
+        eventually(lambda: waiting_for(unit.connection) == 1)
         # The block began before the call, which commits before the block.
         call_id = queries.insert_ringing(unit, chat.id, ada.id, ada.session_id, bob.id, "audio", 45)
         unit.connection.commit()

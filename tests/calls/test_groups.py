@@ -12,9 +12,10 @@ from tests.calls.rooms import SECRET, Rooms, group_call
 from tests.calls.scenes import People, actions, another_device, make_overdue, notices_of, refused, ring, talk
 from tests.chats.membership import add, leave, notices, remove
 from tests.factories import run, scalar
-from tests.faults.hurting import locked, remove_untold, waiting_for_locks
+from tests.faults.hurting import locked, remove_untold
 from tests.people import Person
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 
 def start(person: Person, chat_id: int) -> dict[str, object]:
@@ -256,7 +257,7 @@ def test_who_comes_back_while_the_sweep_waits_for_another_chat_stays_in_the_call
     with ThreadPoolExecutor(1) as pool:
         with locked("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE", chat=held) as holder:
             sweeping = pool.submit(service.sweep)
-            eventually(lambda: waiting_for_locks(holder) == 1)
+            eventually(lambda: waiting_for(holder) == 1)
             # The sweep knows already who is gone.
             bob.post(f"/calls/{call_id}/answer", status=200)
         sweeping.result()

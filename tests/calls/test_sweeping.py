@@ -16,9 +16,10 @@ from config import settings
 from tests.calls.scenes import People, another_device, make_overdue, notices_of, ring, talk
 from tests.counting import counted_statements
 from tests.factories import run, scalar
-from tests.faults.hurting import locked, waiting_for_locks
+from tests.faults.hurting import locked
 from tests.people import Person
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 
 def is_gone(call_id: int, person: Person) -> bool:
@@ -133,7 +134,7 @@ def test_an_answer_that_commits_while_the_sweep_waits_for_the_call_holds(people:
     with ThreadPoolExecutor(1) as pool, unit_of_work() as unit:
         assert queries.answer(unit, call_id, bob.id, bob.session_id)
         sweeping = pool.submit(end_disconnected, call_id, "ringing")
-        eventually(lambda: waiting_for_locks(unit.connection) == 1)
+        eventually(lambda: waiting_for(unit.connection) == 1)
         unit.connection.commit()
         assert not sweeping.result()
     assert state(bob, call_id) == ("active", None)
@@ -183,6 +184,9 @@ def test_sweeps_at_the_same_moment_end_a_call_once(people: People) -> None:
 
 
 def test_a_sweep_takes_as_many_statements_for_many_calls_that_go_on_as_for_none(people: People) -> None:
+    # None of those that other tests have left is to end meanwhile.
+    run("UPDATE calls SET deadline = clock_timestamp() + interval '1 h' WHERE state = 'ringing'")
+    run("UPDATE call_participants SET gone_since = clock_timestamp() WHERE gone_since IS NOT NULL AND left_at IS NULL")
     service.sweep()
     with counted_statements() as alone:
         service.sweep()

@@ -18,6 +18,7 @@ from tests.files.conftest import Making
 from tests.files.places import Place, add_object, key_of, make_ready, show, uploaded
 from tests.people import Person
 from tests.processes import Worker, eventually
+from tests.waiting import waiting_for
 
 CONTENT = b"the content"
 
@@ -125,8 +126,7 @@ def test_an_avatar_that_is_chosen_while_it_is_deleted_does_not_keep_the_file(peo
             chosen = {"file": file_id, "id": ada.id}
             unit.execute(text("UPDATE users SET avatar_file_id = :file WHERE id = :id"), chosen)
             deleting = pool.submit(ada.call, "DELETE", f"/files/{file_id}")
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            eventually(lambda: scalar(waiting) != 0)
+            eventually(lambda: waiting_for(unit.connection) == 1)
         assert deleting.result().status_code == 204
     assert rows(file_id) == "0 0 0"
     assert scalar("SELECT avatar_file_id FROM users WHERE id = :id", id=ada.id) is None

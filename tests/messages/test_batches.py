@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
 
 from app.infra.db import engine
 from app.messages import queries
@@ -17,6 +16,7 @@ from tests.chats.membership import join, make_public
 from tests.messages.scenes import leave
 from tests.people import Person
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 People = Callable[[int], list[Person]]
 
@@ -25,11 +25,6 @@ _LOCK_CHAT = text("SELECT 1 FROM chats WHERE id = :chat FOR UPDATE")
 
 def send(sender: Person, chat_id: int, content: str, client_id: str | None = None) -> Send:
     return Send(chat_id, sender.id, sender.session_id, client_id, b"hash", "text", content, None)
-
-
-def waiting_for_locks(connection: Connection) -> int:
-    """How many transactions wait for what others hold."""
-    return int(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
 
 
 def texts(reader: Person, chat_id: int) -> list[str]:
@@ -48,7 +43,7 @@ def test_a_chat_that_somebody_locks_for_long_fails_no_sends_to_other_chats(peopl
         waiting = []
         for count in (1, 2):
             waiting.append(pool.submit(status, ada, held))
-            eventually(lambda: waiting_for_locks(other) >= count)  # noqa: B023 - runs within this round
+            eventually(lambda: waiting_for(other) >= count)  # noqa: B023 - runs within this round
         # Now batches form: these are sent while two sends wait at the locked chat.
         waiting += [pool.submit(status, ada, held) for _ in range(2)]
         passing = [pool.submit(status, eve, free) for _ in range(6)]
@@ -80,7 +75,7 @@ def test_a_batch_that_one_message_makes_fail_stores_nothing_and_each_alone_gets_
             {"sender": ada.id, "client_id": client_id, "hash": b"hash"},
         )
         result = pool.submit(queries.send_batch, batch)
-        eventually(lambda: waiting_for_locks(earlier) == 1 or result.done())
+        eventually(lambda: waiting_for(earlier) == 1 or result.done())
         earlier.commit()
         with pytest.raises(queries.Undecided):
             result.result(20)
@@ -109,7 +104,7 @@ def test_who_joins_a_chat_while_the_batch_waits_for_another_one_is_a_stranger_to
     with engine().connect() as other, ThreadPoolExecutor(1) as pool:
         other.execute(_LOCK_CHAT, {"chat": held})
         result = pool.submit(queries.send_alone, batch)
-        eventually(lambda: waiting_for_locks(other) == 1 or result.done())
+        eventually(lambda: waiting_for(other) == 1 or result.done())
         assert join(bob, joined).status_code == 200
         other.rollback()
         assert [sent.outcome for sent in result.result(20)] == ["not_a_member", "sent"]

@@ -12,10 +12,7 @@ from tests.factories import insert_messages, run, scalar
 from tests.messages.scenes import People
 from tests.people import Person
 from tests.processes import Api, eventually
-
-_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query NOT LIKE '%pg_stat_activity%'"""
+from tests.waiting import waiting_for
 
 
 def block(person: Person, other: Person) -> None:
@@ -33,7 +30,7 @@ def test_a_block_is_answered_after_the_message_that_is_just_being_stored(people:
         with unit_of_work() as sending:
             insert_messages(sending, chat_id, [bob.id])
             blocking = threads.submit(block, ada, bob)
-            eventually(lambda: scalar(_WAITING) == 1)
+            eventually(lambda: waiting_for(sending.connection) == 1)
             assert not blocking.done()
         blocking.result(20)
     assert last_seq(chat_id) == 1
@@ -45,7 +42,7 @@ def test_a_chat_that_is_just_being_opened_holds_a_block_up(people: People) -> No
         with unit_of_work() as opening:
             chat, _ = chats.create_chat(opening, bob.id, NewChat(type="direct", user_id=ada.id))
             blocking = threads.submit(block, ada, bob)
-            eventually(lambda: scalar(_WAITING) == 1)
+            eventually(lambda: waiting_for(opening.connection) == 1)
             assert not blocking.done()
         blocking.result(20)
     assert bob.call("POST", "/messages", {"chat_id": chat["id"], "text": "hello"}).status_code == 403
@@ -59,7 +56,7 @@ def test_an_edit_that_waits_while_its_author_is_blocked_is_refused(people: Peopl
         with unit_of_work() as holder:
             holder.connection.exec_driver_sql("SELECT 1 FROM chats WHERE id = %s FOR UPDATE", (chat_id,))
             editing = threads.submit(bob.call, "PUT", f"/messages/{message_id}", {"text": "after"})
-            eventually(lambda: scalar(_WAITING) == 1)
+            eventually(lambda: waiting_for(holder.connection) == 1)
             run("INSERT INTO blocks (user_id, blocked_id) VALUES (:ada, :bob)", ada=ada.id, bob=bob.id)
         assert editing.result(20).status_code == 403
     assert ada.get(f"/messages/{message_id}")["text"] == "before"

@@ -69,8 +69,9 @@ def running_clamd() -> Iterator[Clamd]:
             thread.join(10)
 
 
-def nobody() -> str:
-    """An address at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens; its port is taken, so that nobody else comes to listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"

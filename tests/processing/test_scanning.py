@@ -60,11 +60,12 @@ def test_without_clamd_nothing_passes_and_all_is_tried_again(
     owner: int, clamd: Clamd, scanned_by: Callable[[str], None]
 ) -> None:
     file_id = upload(owner, png())
-    scanned_by(nobody())
-    for _ in range(5):
-        with pytest.raises(Unavailable):
-            process(file_id)
-        assert (row(file_id)["status"], row(file_id)["attempts"]) == ("processing", 0)
+    with nobody() as address:
+        scanned_by(address)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                process(file_id)
+            assert (row(file_id)["status"], row(file_id)["attempts"]) == ("processing", 0)
     scanned_by(clamd.address)
     assert process(file_id)["status"] == "ready"
 

@@ -32,19 +32,15 @@ def test_a_mark_that_moves_makes_its_chat_dirty() -> None:
 
 def test_the_two_kinds_of_marks_do_not_mix() -> None:
     counted, read_chat = factories.make_users(1)[0] * -1, factories.make_users(1)[0] * -1
+    added: dict[str, set[str]] = {jobs.DIRTY_CHATS: set(), jobs.DIRTY_RECEIPTS: set()}
     with client().monitor() as monitor:
         jobs.mark_for_fanout(counted)
         jobs.mark_for_receipts(read_chat)
-        commands = []
         for command in monitor.listen():
-            commands.append(command["command"])
-            if any(f"SADD {jobs.DIRTY_RECEIPTS}" in each for each in commands) and any(
-                f"SADD {jobs.DIRTY_CHATS}" in each for each in commands
-            ):
+            name, *arguments = command["command"].split()
+            if name == "SADD" and arguments[0] in added:
+                # What others mark meanwhile comes along, or by itself.
+                added[arguments[0]] |= {str(counted), str(read_chat)} & set(arguments[1:])
+            if all(added.values()):
                 break
-    # What others of this process mark meanwhile may go along.
-    added = {command.split()[1]: command.split()[2:] for command in commands if command.startswith("SADD ")}
-    assert str(counted) in added[jobs.DIRTY_CHATS]
-    assert str(counted) not in added[jobs.DIRTY_RECEIPTS]
-    assert str(read_chat) in added[jobs.DIRTY_RECEIPTS]
-    assert str(read_chat) not in added[jobs.DIRTY_CHATS]
+    assert added == {jobs.DIRTY_CHATS: {str(counted)}, jobs.DIRTY_RECEIPTS: {str(read_chat)}}

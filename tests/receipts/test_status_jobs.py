@@ -26,7 +26,7 @@ _BROKER_NUMBER = 6
 
 
 @pytest.fixture(autouse=True)
-def _no_other_work() -> None:
+def _no_other_work(alone: None) -> None:
     """Nothing dirty, nothing queued, nothing set aside."""
     client().delete(jobs.DIRTY_RECEIPTS)
     factories.run("DELETE FROM receipt_queue")

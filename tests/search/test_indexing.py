@@ -29,8 +29,8 @@ def chat() -> Chat:
 
 
 @pytest.fixture(autouse=True)
-def _no_other_work() -> Iterator[None]:
-    """All that other tests have left is indexed, and the sweep begins with the first chat."""
+def _no_other_work(alone: None) -> Iterator[None]:
+    """All that tests before this one have left is indexed, and the sweep begins with the first chat."""
     while index_jobs.sweep(age_seconds=0):
         pass
     run("DELETE FROM sweep_marks WHERE name = 'search'")

@@ -21,7 +21,7 @@ _PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_by_others() -> None:
+def _nothing_left_by_others(alone: None) -> None:
     """No run of another test is to be gone on with, nor its chats to be indexed in small parts."""
     run("""
         INSERT INTO search_progress AS p (chat_id, revision, whole_revision) SELECT id, revision, revision FROM chats

@@ -23,7 +23,7 @@ _BROKER_NUMBER = 5
 
 
 @pytest.fixture
-def broker(data_dir: Path) -> str:
+def broker(alone: None, data_dir: Path) -> str:
     """The URL of the broker."""
     return embedded_redis_url(data_dir, _BROKER_NUMBER)
 

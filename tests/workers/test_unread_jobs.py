@@ -24,7 +24,7 @@ POISON = 2_147_483_647
 
 
 @pytest.fixture(autouse=True)
-def _no_other_work() -> Iterator[None]:
+def _no_other_work(alone: None) -> Iterator[None]:
     """A sweep that has seen all there is; nothing dirty, nothing set aside, and all counts right, also afterwards."""
     leave_nothing_to_do()
     yield

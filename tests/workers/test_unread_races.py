@@ -17,11 +17,12 @@ from sqlalchemy import text
 from app.chats import service as chats
 from app.chats.unread import UNREAD
 from app.errors import AppError, Unavailable
-from app.infra.db import reading, unit_of_work
+from app.infra.db import UnitOfWork, reading, unit_of_work
 from app.messages import removals, service, statuses, unread, unread_jobs, unread_queries
 from config import settings
 from tests import factories
 from tests.processes import eventually
+from tests.waiting import waiting_for
 from tests.workers.counting import recount
 
 # One statement, so that both sides are of one moment.
@@ -182,17 +183,14 @@ def test_every_count_is_exact_to_readers_at_all_times_and_stored_exactly_in_the_
     assert factories.scalar(waiting, c=crowd.chat_ids) == 0
 
 
-def waits(action: Callable[[], object], commit: Callable[[], object]) -> None:
-    """Does something that must wait for the transaction that `commit` ends."""
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'paperplane'"""
+def waits(action: Callable[[], object], unit: UnitOfWork) -> None:
+    """Does something that must wait for the end of a unit of work, and ends that."""
     with ThreadPoolExecutor(1) as threads:
         done = threads.submit(action)
         try:
-            eventually(lambda: factories.scalar(waiting) == 1)
+            eventually(lambda: waiting_for(unit.connection) == 1)
         finally:
-            commit()
+            unit.connection.commit()
         done.result(20)
 
 
@@ -213,7 +211,7 @@ def test_reading_waits_for_a_deletion_and_does_not_subtract_what_it_took_out() -
 
     with unit_of_work() as deleting:
         service.delete_message(deleting, ada, first, for_everyone=True)
-        waits(read, deleting.connection.commit)
+        waits(read, deleting)
     assert factories.member_states(chat_id)[bob].unread_count == 2
     assert recount(chat_id) == []
 
@@ -226,7 +224,7 @@ def test_a_deletion_waits_for_a_fan_out_and_takes_out_what_it_counted(for_everyo
     with unit_of_work() as counting:
         states = unread_queries.lock_chats(counting, {chat_id: 2})
         unread_queries.count(counting, states, {chat_id: 2})
-        waits(lambda: delete(ada if for_everyone else bob, first, for_everyone), counting.connection.commit)
+        waits(lambda: delete(ada if for_everyone else bob, first, for_everyone), counting)
     assert factories.member_states(chat_id)[bob].unread_count == 1
     assert recount(chat_id) == []
 
@@ -237,6 +235,6 @@ def test_a_fan_out_waits_for_a_deletion_and_does_not_count_it() -> None:
     first, _ = factories.send_messages(chat_id, [ada] * 2)
     with unit_of_work() as deleting:
         service.delete_message(deleting, ada, first, for_everyone=True)
-        waits(lambda: unread.fan_out_all([chat_id]), deleting.connection.commit)
+        waits(lambda: unread.fan_out_all([chat_id]), deleting)
     assert factories.member_states(chat_id)[bob].unread_count == 1
     assert recount(chat_id) == []
