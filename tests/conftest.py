@@ -36,12 +36,14 @@ from flask import Flask  # noqa: E402
 
 from app.factory import create_app  # noqa: E402
 from app.infra.db import engine  # noqa: E402
+from app.infra.jobs import QUEUES  # noqa: E402
 from app.infra.migrations import upgrade  # noqa: E402
+from app.infra.redis import client  # noqa: E402
 from app.infra.storage.s3_connection import Server  # noqa: E402
 from local.servers import embedded_postgres, embedded_valkey  # noqa: E402
 from tests.alone import database_alone, working_alone  # noqa: E402
 from tests.people import Person, connections, make_people  # noqa: E402
-from tests.processes import Api, Worker, running_api, running_worker  # noqa: E402
+from tests.processes import Api, Worker, eventually, running_api, running_worker  # noqa: E402
 from tests.servers import running_s3  # noqa: E402
 
 
@@ -95,10 +97,19 @@ def second_api(_servers: None, data_dir: Path) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def worker(_servers: None, data_dir: Path) -> Iterator[Worker]:
-    """A Celery worker of all queues."""
+def shared_worker(_servers: None, data_dir: Path) -> Iterator[Worker]:
+    """A Celery worker of all queues; from here on it does what any test asks for."""
+    # What was asked for before, nobody has waited for.
+    client().delete(*QUEUES)
     with running_worker(data_dir) as process:
         yield process
+
+
+@pytest.fixture
+def worker(shared_worker: Worker) -> Worker:
+    """That worker, once it has begun the last job that other tests have left: of those there may be hundreds."""
+    eventually(lambda: not any(client().llen(queue) for queue in QUEUES), 120)
+    return shared_worker
 
 
 @pytest.fixture(scope="session")

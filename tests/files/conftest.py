@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 
-from app.infra.storage.s3_connection import Server
+from app.infra.storage.s3_connection import Connection, Server
 from tests.files.places import Place, bucket_settings
 from tests.people import Person, make_people
 from tests.processes import Api, running_api
@@ -34,6 +36,19 @@ def place(request: pytest.FixtureRequest) -> Place:
     """Either of them."""
     found: Place = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def own_place(request: pytest.FixtureRequest, alone: None, data_dir: Path, tmp_path: Path) -> Iterator[Place]:
+    """An API with a database, and a folder or a bucket, in which nothing happens but one test."""
+    folder, server = tmp_path / "uploads", None
+    environment = {"UPLOAD_DIR": str(folder)}
+    if request.param == "bucket":
+        server = replace(request.getfixturevalue("s3_server"), bucket=f"own-{uuid4()}")
+        Connection(server).client.create_bucket(Bucket=server.bucket)
+        environment |= bucket_settings(server)
+    with running_api(data_dir, **environment) as process:
+        yield Place(process, folder, server)
 
 
 @pytest.fixture

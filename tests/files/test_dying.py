@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from tests.factories import run, scalar
@@ -22,8 +23,9 @@ def files_in(folder: Path) -> set[str]:
     return {str(path) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_nothing_is_left_of_an_upload_whose_client_went_away(place: Place, persons: Making) -> None:
-    (ada,) = persons(1)
+def test_nothing_is_left_of_an_upload_whose_client_went_away(app: Flask, own_place: Place) -> None:
+    place = own_place
+    (ada,) = make_people(app, 1, place.api.url)
     uploaded(ada, b"something, so that all folders are there")
     keys, objects, files = noted_keys(), place.storage.keys(limit=10_000), files_in(place.folder)
     line = broken_upload(ada, b"x" * 3 * MEGABYTE, 20 * MEGABYTE)
@@ -34,6 +36,7 @@ def test_nothing_is_left_of_an_upload_whose_client_went_away(place: Place, perso
     assert files_in(place.folder) == files
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_a_killed_process_was_storing_is_due_to_be_removed(app: Flask, data_dir: Path) -> None:
     with running_api(data_dir) as api:
         (ada,) = make_people(app, 1, api.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from tests.factories import run
@@ -29,6 +30,7 @@ def test_uploads_and_downloads_are_limited_each_by_itself(app: Flask, data_dir: 
         assert upload(bob, b"of another").status_code == 201
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_person_sends_no_more_forms_at_once_than_the_settings_say(app: Flask, data_dir: Path) -> None:
     with running_api(data_dir, UPLOADS_AT_ONCE="2", FILES_WAITING="1000") as api:
         ada, bob = make_people(app, 2, api.url)

@@ -39,9 +39,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 @pytest.fixture(scope="session")
-def disk(api: Api, worker: Worker, data_dir: Path) -> Place:
+def disk(api: Api, shared_worker: Worker, data_dir: Path) -> Place:
     """The API and the worker that all tests share, and their folder."""
-    worker.wait_ready()
     return Place(api, data_dir / "uploads")
 
 
@@ -59,6 +58,8 @@ def bucket(
 def place(request: pytest.FixtureRequest) -> Place:
     """Either of them."""
     found: Place = request.getfixturevalue(request.param)
+    if request.param == "disk":
+        request.getfixturevalue("worker")  # What others have left would be looked at first.
     return found
 
 

@@ -17,13 +17,14 @@ from sqlalchemy import text
 from app.files.service import releasing, workplace
 from app.infra import jobs
 from app.infra.db import unit_of_work
+from app.infra.storage import storage
 from config import settings
 from local.addresses import embedded_redis_url
 from tests import factories
 from tests.local.folders import alive, descendants
 from tests.processes import Worker, eventually
 from tests.processing.dying import Scene, delete, make_scene
-from tests.processing.files import keys, known, row, stored
+from tests.processing.files import keys, row, stored
 
 # A broker of its own, so that the workers of other tests take nothing from here.
 _BROKER_NUMBER = 6
@@ -88,16 +89,27 @@ def is_told(scene: Scene) -> bool:
     return row(scene.file_id)["status"] == "ready" and found == "image"
 
 
+@pytest.fixture
+def uploads(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of files, and a database, in which nothing happens but this."""
+    folder = tmp_path / "uploads"
+    with monkeypatch.context() as patch:
+        patch.setattr(settings(), "upload_dir", folder)
+        patch.setenv("UPLOAD_DIR", str(folder))
+        storage.cache_clear()
+        yield folder
+    storage.cache_clear()
+
+
 @pytest.mark.parametrize("step", _STEPS)
 def test_a_process_of_the_pool_killed_at_a_step_leaves_nothing_but_the_file(
-    step: str, tmp_path: Path, data_dir: Path, clamd: socket.socket
+    step: str, tmp_path: Path, data_dir: Path, clamd: socket.socket, uploads: Path
 ) -> None:
     broker = embedded_redis_url(data_dir, _BROKER_NUMBER)
     environment = _PATIENT | {"BROKER_URL": broker}
     if step == "having it scanned":
         environment["CLAMD_ADDRESS"] = f"127.0.0.1:{clamd.getsockname()[1]}"
     scene, producer = make_scene(), Celery("tests", set_as_current=False)
-    before, folder = stored(), settings().uploads / "processing"
     jobs.configure(producer, settings().model_copy(update={"broker_url": broker}))
     with producer, Worker(tmp_path, **environment).wait_ready() as worker:
         with _STEPS[step](scene, clamd) as is_waiting:
@@ -115,9 +127,9 @@ def test_a_process_of_the_pool_killed_at_a_step_leaves_nothing_but_the_file(
         if step == "having it scanned":
             worker.stop()
     with producer, Worker(tmp_path, **_PATIENT, BROKER_URL=broker).wait_ready():
-        # Before all that other tests have left to be looked at.
-        factories.run("UPDATE files SET try_after = 'epoch' WHERE id = :id", id=str(scene.file_id))
-        factories.run("UPDATE untold_files SET since = 'epoch' WHERE file_id = :id", id=str(scene.file_id))
+        # As if a day had passed.
+        factories.run("UPDATE files SET try_after = now()")
+        factories.run("UPDATE untold_files SET since = since - interval '1 day'")
         factories.run("UPDATE removed_objects SET due_at = now()")
         producer.send_task(jobs.SWEEP_FILES, queue=jobs.JOBS[jobs.SWEEP_FILES])
         eventually(lambda: is_told(scene))
@@ -125,10 +137,8 @@ def test_a_process_of_the_pool_killed_at_a_step_leaves_nothing_but_the_file(
     releasing.remove_objects()
     found = keys(scene.file_id)
     assert sorted(found) == ["medium", "original", "shared", "small"]
-    # The worker has looked at what other tests have left, too.
-    assert stored() - before - known() == set()
-    assert set(found.values()) <= stored()
-    assert list(folder.iterdir()) == []
+    assert stored() == set(found.values())
+    assert list((uploads / "processing").iterdir()) == []
     delete(scene)
-    assert not set(found.values()) & stored()
+    assert stored() == set()
     assert factories.scalar("SELECT count(*) FROM files WHERE id = :id", id=str(scene.file_id)) == 0
