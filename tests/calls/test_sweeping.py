@@ -101,6 +101,7 @@ def test_a_call_stops_ringing_when_the_device_that_called_has_been_without_a_soc
     with bob.socket() as his:
         with ada.socket():
             call_id = ring(ada, bob)["id"]
+            eventually(lambda: presence.connected_sessions([ada.id]) == {ada.session_id})
             service.sweep()
             assert not is_gone(call_id, ada)
         sweep_until_gone(call_id, ada)
