@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
 from app.infra.storage.s3_connection import Connection, Server
 from local.processes import Child
+from tests.unique import free_port
 
 _ACCESS_KEY, _SECRET_KEY = "tests", "known to everybody"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _PAUSE = 0.05
 _PORTS = (
     "master.port",
@@ -34,22 +34,13 @@ _PORTS = (
 )
 
 
-def _free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now."""
-    with ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
-
-
 def _launched(folder: Path) -> tuple[Child, str]:
     """The process, and its address."""
     known = {"name": "tests", "credentials": [{"accessKey": _ACCESS_KEY, "secretKey": _SECRET_KEY}]}
     (folder / "s3.json").write_text(
         json.dumps({"identities": [known | {"actions": ["Admin", "Read", "Write", "List"]}]})
     )
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = {name: free_port() for name in _PORTS}
     options = {name: str(port) for name, port in ports.items()} | {
         "dir": str(folder),
         "ip": "127.0.0.1",

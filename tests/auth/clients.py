@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, cast
 
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from config import settings
+from tests.unique import new_phone
 
 PASSWORD = "correct horse battery"
-
-
-def new_phone() -> str:
-    """A number that no other test has; reserved for fiction."""
-    return f"+1555{secrets.randbelow(10_000_000):07d}"
+_addresses = count(1)
 
 
 def new_username() -> str:
@@ -27,7 +25,8 @@ def new_username() -> str:
 
 def new_address() -> str:
     """An address that no other test asks from."""
-    return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+    number = next(_addresses)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def messages_to(phone: str) -> list[str]:

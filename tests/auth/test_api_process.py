@@ -7,8 +7,9 @@ from typing import Any
 
 import requests
 
-from tests.auth.clients import PASSWORD, codes_to, new_phone, new_username
+from tests.auth.clients import PASSWORD, codes_to, new_username
 from tests.processes import Api
+from tests.unique import new_phone
 
 
 def test_thirty_people_sign_up_and_in_at_once_from_one_address(api: Api) -> None:

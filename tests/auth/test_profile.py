@@ -13,7 +13,8 @@ from app.auth.schemas import NewUser
 from app.errors import Conflict, UsernameTaken, ValidationFailed
 from app.infra.db import unit_of_work
 from app.infra.passwords import hash_password
-from tests.auth.clients import PASSWORD, Person, new_phone, new_username
+from tests.auth.clients import PASSWORD, Person, new_username
+from tests.unique import new_phone
 
 Stranger = Callable[[], Person]
 

@@ -25,11 +25,11 @@ def orders_to(user_id: int) -> Iterator[Callable[[int], list[bus.Header]]]:
     """What hubs are told of a user while the block runs; call it with how many to wait for."""
     with redis.client().pubsub() as listener:
         listener.subscribe(bus.user_notifications(user_id))
-        assert listener.get_message(timeout=5) is not None
+        assert listener.get_message(timeout=20) is not None
         received: list[bus.Header] = []
 
         def wait_for(count: int) -> list[bus.Header]:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 20
             while len(received) < count and time.monotonic() < deadline:
                 message = listener.get_message(ignore_subscribe_messages=True, timeout=0.1)
                 if message is not None:

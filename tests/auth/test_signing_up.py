@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from app.infra.db import unit_of_work
 from config import settings
-from tests.auth.clients import Person, codes_to, messages_to, new_phone, new_username, wrong_code
+from tests.auth.clients import Person, codes_to, messages_to, new_username, wrong_code
+from tests.unique import fresh_block, new_phone
 
 Stranger = Callable[[], Person]
 
@@ -291,7 +292,7 @@ def test_limits_of_many_numbers_hold_until_rate_limits_are_off(
     stranger: Stranger, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     monkeypatch.setattr(settings(), "rate_limit_enabled", True)
-    start = new_phone()[:-4]
+    start = fresh_block()
     asking = stranger()
     if setting == "code_limit_total":
         with unit_of_work() as unit:

@@ -23,7 +23,8 @@ from typing import Any, cast
 from aioice import stun
 from aioice.turn import is_channel_data, make_integrity_key
 
-from tests.processes import eventually, free_port
+from tests.processes import eventually
+from tests.unique import free_port
 
 COTURN = Path("/usr/bin/turnserver")
 SECRET = "shared with the relay"

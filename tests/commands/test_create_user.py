@@ -9,10 +9,7 @@ import pytest
 
 from app.commands.__main__ import main
 from tests import factories
-
-
-def new_phone() -> str:
-    return f"+1555{secrets.randbelow(10_000_000):07d}"
+from tests.unique import new_phone
 
 
 def create(monkeypatch: pytest.MonkeyPatch, password: str, *arguments: str) -> int:

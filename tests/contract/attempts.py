@@ -10,6 +10,7 @@ from typing import Any
 from tests.contract.roles import HERE, ROLES, SIGNED_OUT, Outcome, World
 from tests.files import tus
 from tests.people import PASSWORD
+from tests.unique import new_phone
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,8 @@ def _in_chat(outcome: Outcome, **others: Outcome) -> dict[str, Outcome]:
     return _signed_in("not_found", **{**dict.fromkeys(HERE, outcome), **others})
 
 
-def _phone() -> str:
-    return f"+1555{secrets.randbelow(10_000_000):07d}"
-
-
 def _registration(world: World, role: str) -> Any:
-    return {"phone": _phone(), "password": PASSWORD, "first_name": "Eve", "username": f"user_{secrets.token_hex(8)}"}
+    return {"phone": new_phone(), "password": PASSWORD, "first_name": "Eve", "username": f"user_{secrets.token_hex(8)}"}
 
 
 def _piece() -> dict[str, Any]:
@@ -54,7 +51,7 @@ def _piece() -> dict[str, Any]:
 
 
 def _code(**fields: str) -> Callable[[World, str], Any]:
-    return lambda _world, _role: {"phone": _phone(), "code": "000000", **fields}
+    return lambda _world, _role: {"phone": new_phone(), "code": "000000", **fields}
 
 
 REST = [
@@ -88,7 +85,7 @@ REST = [
     Attempt("POST /api/files/direct/{file_id}", _signed_in("not_found", owner=200), about="of the owner"),
     Attempt("POST /api/auth/register", _everybody(202), _registration),
     Attempt("POST /api/auth/verify", _everybody("invalid_code"), _code()),
-    Attempt("POST /api/auth/code", _everybody(202), lambda _world, _role: {"phone": _phone()}),
+    Attempt("POST /api/auth/code", _everybody(202), lambda _world, _role: {"phone": new_phone()}),
     Attempt(
         "POST /api/auth/login",
         _everybody(200),
@@ -107,7 +104,7 @@ REST = [
         lambda world, _role: {"refresh_token": world.owner.access_token},
         "with an access token",
     ),
-    Attempt("POST /api/auth/password/forgot", _everybody(202), lambda _world, _role: {"phone": _phone()}),
+    Attempt("POST /api/auth/password/forgot", _everybody(202), lambda _world, _role: {"phone": new_phone()}),
     Attempt("POST /api/auth/password/reset", _everybody("invalid_code"), _code(new_password=PASSWORD)),
     Attempt("POST /api/auth/logout", _signed_in(204)),
     Attempt("GET /api/auth/me", _signed_in(200)),

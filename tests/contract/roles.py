@@ -90,6 +90,8 @@ class World:
             run(
                 "UPDATE call_participants p SET left_at = now() FROM calls c"
                 " WHERE c.id = p.call_id AND c.state = 'ended' AND p.left_at IS NULL"
+                " AND :id IN (c.caller_id, c.callee_id)",
+                id=person.id,
             )
         return body
 

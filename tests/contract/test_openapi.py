@@ -23,6 +23,7 @@ from tests.files import tus
 from tests.files.places import uploaded
 from tests.people import PASSWORD, Person, make_people
 from tests.processes import Api
+from tests.unique import new_phone
 
 # The same examples every time, on every machine.
 SETTINGS = hypothesis.settings(
@@ -86,7 +87,7 @@ class Somebody:
             "member_ids": [self.friend.id],
             "file_id": None,
             "cursor": None,
-            "phone": f"+1555{secrets.randbelow(10_000_000):07d}",
+            "phone": new_phone(),
             "username": f"user_{secrets.token_hex(8)}",
             "first_name": "Ada",
             "last_name": "Lovelace",

@@ -16,7 +16,8 @@ from app.calls.ice import ice_servers
 from config import settings
 from tests.calls.relay import COTURN, SECRET, stun_answers
 from tests.deploy.files import SERVICES
-from tests.processes import eventually, free_port
+from tests.processes import eventually
+from tests.unique import free_port
 
 _SETTINGS = {"TURN_SECRET": SECRET, "TURN_ADDRESS": "203.0.113.1"}
 

@@ -16,14 +16,15 @@ import pytest
 import requests
 
 from tests.docs.readme import pattern, tour
-from tests.processes import Process, eventually, free_port
+from tests.processes import START_SECONDS, Process, eventually
+from tests.unique import free_port
 
 _SETTINGS_OF_TESTS = ("ENVIRONMENT", "JWT_SECRET", "RATE_LIMIT_ENABLED", "SMS_PROVIDER")
 # What is printed besides: the protocol's pings, events whose moment nobody can tell, and that bash's job was ended.
 _ANY_TIME = re.compile(r"""b''|\{"event":"(unread|presence)",.*|.*Terminated.*""")
 _ADDRESS = "PAPERPLANE=localhost:8000\n"
 _MARKER = "the-shell-is-through"
-_STEP_SECONDS = 30
+_STEP_SECONDS = 120
 
 
 class Paperplane(Process):
@@ -43,7 +44,7 @@ class Paperplane(Process):
             except (requests.ConnectionError, requests.Timeout):
                 return False
 
-        eventually(ready, 60, "Paperplane did not become ready")
+        eventually(ready, START_SECONDS, "Paperplane did not become ready")
 
 
 class Shell:

@@ -15,7 +15,7 @@ from app.infra.redis_writer import RESYNC_CHANNEL
 from local.servers import Valkey
 from tests.faults.hurting import Gate, hung_valkey, leave, locked, publish, subscribers, waiting_for_locks
 from tests.people import Person, connections, make_people
-from tests.processes import Api, eventually
+from tests.processes import START_SECONDS, Api, eventually
 
 Folk = Callable[[int], list[Person]]
 
@@ -60,7 +60,7 @@ def test_the_first_socket_of_a_process_that_waits_for_redis_gets_what_was_publis
     (ada,) = folk(1)
     # Its first connection to Redis is neither made nor given up until the way is opened.
     with Api(data_dir, REDIS_URL=gate.url, REDIS_TIMEOUT="60s") as api:
-        eventually(lambda: is_alive(api))
+        eventually(lambda: is_alive(api), START_SECONDS)
         (bob,) = make_people(app, 1, api.url)
         with bob.socket() as socket, redis.Redis.from_url(own_valkey.url()) as client:
             with client.pubsub(ignore_subscribe_messages=True) as listening:

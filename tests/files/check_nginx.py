@@ -21,7 +21,8 @@ from flask import Flask
 from tests.files.conftest import Making
 from tests.files.places import Place, add_object, make_ready, show, uploaded
 from tests.people import Person, make_people
-from tests.processes import Api, eventually, free_port, running_api
+from tests.processes import Api, eventually, running_api
+from tests.unique import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 _CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"

@@ -14,10 +14,11 @@ import requests
 from app.errors import Unavailable
 from app.infra.storage import NoSuchObject, Storage, UploadForm, new_key
 from app.infra.storage.s3 import S3Storage
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.storage.breaking import breaking_once
 from tests.storage.conftest import opened
 from tests.storage.places import Place, content, cut, whole
+from tests.unique import free_port
 
 _CALLS: dict[str, Callable[[Storage, str], object]] = {
     "store": lambda kept, key: kept.store(key, [b"x"], "text/plain"),

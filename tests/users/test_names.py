@@ -17,10 +17,11 @@ from app.commands.__main__ import main
 from app.infra import migrations
 from app.infra.db import UnitOfWork, reading, unit_of_work
 from bench import people as bench_people
-from tests.auth.clients import PASSWORD, Person, new_phone, new_username
+from tests.auth.clients import PASSWORD, Person, new_username
 from tests.conventions.test_migrations import empty_database
 from tests.factories import make_users
 from tests.people import make_people
+from tests.unique import new_phone
 
 Stranger = Callable[[], Person]
 _PROJECT = Path(__file__).parents[2]

@@ -12,9 +12,10 @@ from app.auth.profile import User
 from app.infra import presence
 from app.infra.db import UnitOfWork, engine, reading, unit_of_work
 from app.users import queries, service
-from tests.auth.clients import Person, new_phone
+from tests.auth.clients import Person
 from tests.counting import counted_statements
 from tests.plans import explain
+from tests.unique import new_phone
 
 Stranger = Callable[[], Person]
 

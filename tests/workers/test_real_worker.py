@@ -15,7 +15,8 @@ from app.infra.db import unit_of_work
 from app.infra.redis import client
 from local.addresses import embedded_redis_url
 from tests import factories
-from tests.processes import Worker, eventually, free_port
+from tests.processes import Worker, eventually
+from tests.unique import free_port
 from tests.workers.scenes import is_counted, make_chat_with_message, new_worker, sender_to
 
 # A broker of its own, so that the workers of other tests take nothing from here.
