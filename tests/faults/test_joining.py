@@ -64,7 +64,7 @@ def test_who_is_removed_untold_between_the_look_at_the_members_and_the_joining_r
             opening = pool.submit(bob.socket)
             # The own channels are subscribed; next come session and memberships, and then the chats' channels.
             eventually(lambda: waiting_for_locks(connection) > 0)
-            assert subscribers(own_valkey.url(), bus.user_notifications(bob.id)) == [1]
+            eventually(lambda: subscribers(own_valkey.url(), bus.user_notifications(bob.id)) == [1])
             pid, query = waiting(connection)
             with hung_valkey(own_valkey):
                 connection.rollback()

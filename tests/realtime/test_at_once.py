@@ -13,11 +13,10 @@ import pytest
 from flask import Flask
 
 from app.errors import TooManyAtOnce
-from app.infra.db import engine
 from app.messages import unread
 from app.web.at_once import Turns
 from tests.faults.hurting import locked, waiting_for_locks
-from tests.people import Person, connections, make_people
+from tests.people import Person, Socket, connections, make_people
 from tests.processes import Api, eventually, running_api
 
 _SOCKETS = 20
@@ -42,12 +41,6 @@ def people(app: Flask, patient_api: Api) -> People:
     return lambda count: make_people(app, count, patient_api.url)
 
 
-def waiting() -> int:
-    """How many transactions wait for a lock now."""
-    with engine().connect() as connection:
-        return waiting_for_locks(connection)
-
-
 @pytest.mark.parametrize("kind", ["read_receipt", "delivered"])
 def test_frames_over_many_sockets_of_one_person_leave_connections_to_others(people: People, kind: str) -> None:
     eve, ada, bob = people(3)
@@ -56,13 +49,13 @@ def test_frames_over_many_sockets_of_one_person_leave_connections_to_others(peop
     unread.fan_out_all([own])  # A worker that is about to count it would wait as well.
     with ExitStack() as stack:
         sockets = [stack.enter_context(eve.socket()) for _ in range(_SOCKETS)]
-        with locked("SELECT 1 FROM user_chat_states WHERE user_id = :id FOR UPDATE", id=eve.id):
+        with locked("SELECT 1 FROM user_chat_states WHERE user_id = :id FOR UPDATE", id=eve.id) as holder:
             for socket in sockets:
                 socket.frame(kind, data, ref=1)
-            eventually(lambda: waiting() >= _MOST)
+            eventually(lambda: waiting_for_locks(holder) >= _MOST)
             answers = [ada.call("POST", "/messages", {"chat_id": theirs, "text": "mine"}) for _ in range(20)]
             assert [answer.status_code for answer in answers] == [201] * 20
-            assert waiting() == _MOST
+            assert waiting_for_locks(holder) == _MOST
         assert [socket.next("ack")["ref"] for socket in sockets] == [1] * _SOCKETS
 
 
@@ -70,16 +63,16 @@ def test_changes_of_one_person_that_wait_for_a_lock_leave_connections_to_others(
     eve, ada, bob = people(3)
     own, another, theirs = eve.group(), eve.group(), ada.direct_chat(bob)
     with ThreadPoolExecutor(_MOST + _MOST_WAITING) as pool:
-        with locked("SELECT 1 FROM chats WHERE id = :id FOR UPDATE", id=own):
+        with locked("SELECT 1 FROM chats WHERE id = :id FOR UPDATE", id=own) as holder:
             changes = [
                 pool.submit(eve.call, "PUT", f"/chats/{own}", {"name": f"name {number}"}) for number in range(100)
             ]
-            eventually(lambda: waiting() >= _MOST)
+            eventually(lambda: waiting_for_locks(holder) >= _MOST)
             answers = [ada.call("POST", "/messages", {"chat_id": theirs, "text": "mine"}) for _ in range(20)]
             assert [answer.status_code for answer in answers] == [201] * 20
             # Her own sends need no turn.
             assert eve.call("POST", "/messages", {"chat_id": another, "text": "x"}).status_code == 201
-            assert waiting() == _MOST
+            assert waiting_for_locks(holder) == _MOST
         assert {change.result().status_code for change in changes} == {200}
 
 
@@ -88,10 +81,20 @@ def test_receipts_past_their_limit_are_refused_over_all_sockets_of_a_person(peop
     ada, bob = people(2)
     chat_id = ada.direct_chat(bob)
     data = {"chat_id": chat_id, "message_id": ada.send(chat_id, "x")["id"]}
+
+    def taken(socket: Socket) -> int:
+        """How many are taken until one is refused."""
+        for number in range(500):
+            answer = socket.ask(kind, data)
+            if answer["event"] == "error":
+                assert answer["data"]["code"] == "rate_limited"
+                return number
+        raise AssertionError("none was refused")
+
     with bob.socket() as socket, bob.socket() as other:
-        assert [socket.ask(kind, data)["event"] for _ in range(50)] == ["ack"] * 50
-        for each in (socket, other):
-            assert each.ask(kind, data)["data"]["code"] == "rate_limited"
+        assert taken(socket) >= 50
+        # One more comes back each 1.2 s: on a machine that is slow, a few are taken here.
+        assert taken(other) < 25
         assert other.ask("message", {"chat_id": chat_id, "text": "still here"})["event"] == "ack"
 
 
