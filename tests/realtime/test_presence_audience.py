@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 from redis.client import PubSub
 
+from app.infra import bus
 from app.infra import presence as leases
 from app.infra.redis import client
 from app.infra.redis_writer import writer
@@ -45,9 +47,9 @@ def test_all_who_are_there_are_told_once_and_no_statement_reads_more_than_a_thou
         subscription.psubscribe("user:*:status", "end")
         with explained_statements() as statements:
             presence.connected(Caller(known, "a session", math.inf), "a connection", lambda: True)
-        assert writer().flush(5)
+        assert writer().flush(20)
         client().publish("end", b"")
-        told = viewers_until_the_end(subscription)
+        told = viewers_until_the_end(subscription, known)
     assert sorted(told) == sorted(set(there) - {blocked})
     pages = [statement for statement in statements if statement.name.startswith("presence_audiences")]
     assert len(pages) == 3
@@ -57,13 +59,15 @@ def test_all_who_are_there_are_told_once_and_no_statement_reads_more_than_a_thou
     assert len([statement for statement in statements if statement.name.startswith("presence_hold")]) == 3
 
 
-def viewers_until_the_end(subscription: PubSub) -> list[int]:
-    """Who was told of somebody's presence, until somebody publishes to `end`."""
+def viewers_until_the_end(subscription: PubSub, user_id: int) -> list[int]:
+    """Who was told of a person's presence, until somebody publishes to `end`; others may come and go meanwhile."""
     told: list[int] = []
     while True:
-        message = subscription.get_message(timeout=5)
+        message = subscription.get_message(timeout=20)
         assert message is not None
         if message["type"] == "pmessage":
             if message["channel"] == b"end":
                 return told
-            told.append(int(message["channel"].split(b":")[1]))
+            _, frame = bus.parse(message["data"])
+            if json.loads(frame)["data"]["user_id"] == user_id:
+                told.append(int(message["channel"].split(b":")[1]))
