@@ -171,7 +171,7 @@ class Stage(RuleBasedStateMachine):
     def check(self) -> None:
         """By events alone, where a socket is open; then by a last sync; then as a new device sees it."""
         unread.fan_out_all(self.known_chats)
-        statuses.update_all(self.known_chats)
+        eventually(lambda: statuses.update_all(self.known_chats), message="statuses were never all up to date")
         for client in self.clients:
             if client.socket is not None:
                 self.check_told(client)

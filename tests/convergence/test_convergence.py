@@ -90,6 +90,13 @@ class Conversations(Gathering, Writing):
         self.settle()
 
 
+def _cut_hubs() -> None:
+    """Kills the connections of all that subscribe as hubs do; workers listen by patterns, and are left alone."""
+    for connection in redis.client().client_list(_type="pubsub"):
+        if int(connection["sub"]) and not int(connection["psub"]):
+            redis.client().client_kill_filter(_id=connection["id"])
+
+
 def _do_all(steps: list[partial[None]]) -> None:
     for step in steps:
         step()
@@ -128,7 +135,7 @@ class Faults(Conversations):
         for client in self.clients:
             client.absorb()
         with ThreadPoolExecutor(1) as pool:
-            cutting = pool.submit(redis.client().client_kill_filter, _type="pubsub")
+            cutting = pool.submit(_cut_hubs)
             self.at_once(steps, 0, is_one_chat=True, works=False)
             cutting.result()
 

@@ -32,7 +32,8 @@ def api(data_dir: Path, postgres: Postgres) -> Iterator[Api]:
     """An API on that PostgreSQL, which waits for it for a short time only."""
     environment = {"DATABASE_URL": postgres.url()}
     subprocess.run([sys.executable, "-m", "app.infra.migrations"], env=os.environ | environment, check=True)
-    short = {"DB_STATEMENT_TIMEOUT": "1s", "DB_LOCK_TIMEOUT": "1s", "DB_CONNECT_TIMEOUT": "1s", "DB_POOL_TIMEOUT": "1s"}
+    waits = ("DB_STATEMENT_TIMEOUT", "DB_LOCK_TIMEOUT", "DB_CONNECT_TIMEOUT", "DB_POOL_TIMEOUT")
+    short = dict.fromkeys(waits, "3s")
     with running_api(data_dir, **environment, **short) as process:
         yield process
         connections().close()  # The server would wait for more requests on them before it ends.

@@ -15,6 +15,9 @@ import requests
 from local.servers import Postgres
 from tests.processes import Api, eventually, running_api
 
+# A disk may take its time to keep each of the messages.
+_PATIENCE = 120
+
 
 @pytest.fixture
 def postgres(data_dir: Path) -> Iterator[Postgres]:
@@ -66,7 +69,7 @@ def test_a_kill_under_load_makes_only_503s_and_loses_no_acknowledged_message(
                 f"{api.url}/api/messages",
                 json={"chat_id": chat, "text": "x", "client_id": client_id},
                 headers=headers,
-                timeout=20,
+                timeout=60,
             )
             statuses.append(answer.status_code)
             if answer.status_code == 201:
@@ -78,7 +81,7 @@ def test_a_kill_under_load_makes_only_503s_and_loses_no_acknowledged_message(
     for sender in senders:
         sender.start()
     try:
-        eventually(lambda: len(acknowledged) > 100)
+        eventually(lambda: len(acknowledged) > 100, _PATIENCE)
         for _ in range(2):
             # SIGQUIT is PostgreSQL's immediate shutdown: nobody is told, nothing is tidied up.
             assert postgres.pid is not None
@@ -86,7 +89,7 @@ def test_a_kill_under_load_makes_only_503s_and_loses_no_acknowledged_message(
             eventually(lambda: not postgres.alive)
             before = len(acknowledged)
             postgres.start()
-            eventually(lambda: len(acknowledged) > before + 100)  # noqa: B023 - runs within this round
+            eventually(lambda: len(acknowledged) > before + 100, _PATIENCE)  # noqa: B023 - runs within this round
     finally:
         stop.set()
         for sender in senders:

@@ -55,7 +55,7 @@ def test_with_redis_killed_sends_commit_and_its_return_brings_what_was_missed(
         ada.send(chat_id, "after")
         assert socket.next("new_message", text="after")
         greetings = [event for event in socket.events if event["event"] == "hello"]
-        assert len(greetings) == 2, "the client was not told to sync"
+        assert len(greetings) >= 2, "the client was not told to sync"
 
 
 def test_with_redis_hung_sends_commit_and_nothing_is_lost_when_it_goes_on(

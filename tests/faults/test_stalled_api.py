@@ -14,7 +14,7 @@ from tests.faults.hurting import hung_api
 from tests.people import Socket, connections, make_people
 from tests.processes import Api, running_api
 
-_HEARTBEAT = 1
+_HEARTBEAT = 2
 
 
 @pytest.fixture(scope="module")
