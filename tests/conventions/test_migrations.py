@@ -102,7 +102,7 @@ def test_two_who_migrate_at_the_same_moment_both_come_to_the_end(monkeypatch: py
             subprocess.Popen(command, cwd=_PROJECT, env=environment, stderr=subprocess.PIPE, text=True)
             for _ in range(3)
         ]
-        problems = [runner.communicate(timeout=60)[1] for runner in runners]
+        problems = [runner.communicate(timeout=300)[1] for runner in runners]
         assert [runner.returncode for runner in runners] == [0, 0, 0], problems
 
 
@@ -110,8 +110,8 @@ def test_who_waits_to_migrate_holds_nothing_that_the_first_one_waits_for(monkeyp
     with empty_database(monkeypatch, "waited_for"):
         environment = os.environ | {"DATABASE_URL": settings().database}
         with db.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as first:
-            first.execute(text("SET statement_timeout = '20s'"))
-            first.execute(text("SET lock_timeout = '20s'"))
+            first.execute(text("SET statement_timeout = '120s'"))
+            first.execute(text("SET lock_timeout = '120s'"))
             first.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": int.from_bytes(b"migrate")})
             first.execute(text("CREATE TABLE a_table (id bigint)"))
             runner = subprocess.Popen([sys.executable, "-m", "app.infra.migrations"], cwd=_PROJECT, env=environment)
@@ -123,7 +123,7 @@ def test_who_waits_to_migrate_holds_nothing_that_the_first_one_waits_for(monkeyp
                 # Waits for all that is read or written meanwhile.
                 first.execute(text("CREATE INDEX CONCURRENTLY an_index ON a_table (id)"))
                 first.execute(text("SELECT pg_advisory_unlock_all()"))
-                assert runner.wait(60) == 0
+                assert runner.wait(300) == 0
             finally:
                 runner.kill()
                 runner.wait()

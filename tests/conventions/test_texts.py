@@ -31,7 +31,8 @@ def texts() -> Iterator[tuple[Path, str]]:
         if path.is_file() and path.name not in (".env", ".git"):
             try:
                 yield inside, path.read_text()
-            except UnicodeDecodeError:
+            except (UnicodeDecodeError, FileNotFoundError):
+                # No text, or a file that another process keeps for a moment only.
                 continue
 
 

@@ -56,6 +56,8 @@ def test_a_worker_that_is_not_there_is_not_healthy(stack: Stack) -> None:
 
 
 def test_a_beat_that_wrote_nothing_for_long_is_not_healthy(stack: Stack, tmp_path: Path) -> None:
+    # Written a moment after beat has started.
+    eventually(lambda: list(stack.data_dir.glob("beat-schedule*")), message="beat wrote nothing")
     for file in stack.data_dir.glob("beat-schedule*"):
         shutil.copy(file, tmp_path)
     environment = {"DATA_DIR": str(tmp_path)}
