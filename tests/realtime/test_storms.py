@@ -29,8 +29,9 @@ def own_valkey(data_dir: Path) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def stormy_api(app: Flask, data_dir: Path, own_valkey: Valkey) -> Iterator[Api]:
-    """An API process that uses it."""
-    with running_api(data_dir, REDIS_URL=own_valkey.url(), LIMITS_REDIS_URL=settings().redis) as api:
+    """An API process that uses it, and in which nothing runs out of time because the machine is slow."""
+    patience = dict.fromkeys(("REDIS_TIMEOUT", "DB_POOL_TIMEOUT", "DB_LOCK_TIMEOUT"), "20s")
+    with running_api(data_dir, REDIS_URL=own_valkey.url(), LIMITS_REDIS_URL=settings().redis, **patience) as api:
         yield api
         connections().close()  # The server would wait for more requests on them before it ends.
 
