@@ -74,20 +74,6 @@ def locked(statement: str, **parameters: object) -> Iterator[Connection]:
             connection.rollback()
 
 
-# Who queues behind somebody that waits is kept waiting by the same one in the end.
-_WAITING = text("""
-    WITH RECURSIVE waiting (pid) AS (
-      SELECT pg_backend_pid()
-      UNION
-      SELECT l.pid FROM waiting w JOIN pg_locks l ON NOT l.granted AND w.pid = ANY (pg_blocking_pids(l.pid)))
-    SELECT count(*) - 1 FROM waiting""")
-
-
-def waiting_for_locks(connection: Connection) -> int:
-    """How many transactions wait for what the connection's holds; those that others keep waiting do not count."""
-    return int(connection.execute(_WAITING).scalar_one())
-
-
 def subscribers(url: str, *channels: str) -> list[int]:
     """How many processes are subscribed to each of the channels."""
     with redis.Redis.from_url(url) as client:

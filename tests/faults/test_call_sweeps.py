@@ -18,9 +18,10 @@ from tests.calls.rooms import KEY, SECRET, Rooms, group_call, running_rooms
 from tests.calls.scenes import make_overdue, notices_of, refused, ring, talk
 from tests.chats.membership import notices
 from tests.factories import run, scalar
-from tests.faults.hurting import hung_valkey, kill_child, locked, waiting_for_locks
+from tests.faults.hurting import hung_valkey, kill_child, locked
 from tests.people import Person, connections, make_people
 from tests.processes import eventually, running_api, running_worker
+from tests.waiting import waiting_for
 
 Environment = dict[str, str]
 _HOLD = "SELECT 1 FROM chats WHERE id = :chat FOR UPDATE"
@@ -123,7 +124,7 @@ def test_a_worker_that_is_killed_in_the_midst_of_a_sweep_leaves_the_rest_to_the_
             # The first is done with by then, the second not, and the third not begun.
             with locked(_HOLD, chat=due[1].chat_id) as holder:
                 ask(jobs.SWEEP_CALLS)
-                eventually(lambda holder=holder: waiting_for_locks(holder) == 1)
+                eventually(lambda holder=holder: waiting_for(holder) == 1)
                 kill_child(worker)
             eventually(lambda: scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0)
             assert [is_over(each) for each in due] == [True, False, False], make.__name__
@@ -148,7 +149,7 @@ def test_what_a_killed_worker_had_committed_and_told_nobody_those_in_the_call_le
             assert hers.next("call", action="updated")["call"]["participant_ids"] == [ada.id, bob.id]
             with locked(_HOLD, chat=before.chat_id) as holder:
                 ask(jobs.SWEEP_CALLS)
-                eventually(lambda: waiting_for_locks(holder) == 1)
+                eventually(lambda: waiting_for(holder) == 1)
                 with hung_valkey(own_valkey):
                     holder.rollback()
                     eventually(lambda: scalar(_LIVE, id=call_id) == 1)

@@ -18,9 +18,10 @@ from tests.calls.rooms import KEY, SECRET
 from tests.calls.scenes import notices_of
 from tests.factories import scalar
 from tests.faults.call_acts import Act, acts_of_groups, acts_of_two
-from tests.faults.hurting import hung_valkey, kill_child, locked, waiting_for_locks
+from tests.faults.hurting import hung_valkey, kill_child, locked
 from tests.people import Person, Socket, connections, make_people
 from tests.processes import Api, eventually, running_api
+from tests.waiting import waiting_for
 
 Environment = dict[str, str]
 _HOLD = "SELECT 1 FROM chats WHERE id = ANY (CAST(:chats AS bigint[])) FOR UPDATE"
@@ -118,7 +119,7 @@ def test_what_an_api_process_was_about_to_do_to_calls_when_it_was_killed_did_not
     with ThreadPoolExecutor(len(acts) + len(of_groups)) as pool, locked(_HOLD, chats=chats) as holder:
         holder.exec_driver_sql(_HOLD_CALLS, (answered,))
         doing = [pool.submit(lost, act.do) for act in [*acts, *of_groups]]
-        eventually(lambda: waiting_for_locks(holder) == len(doing))
+        eventually(lambda: waiting_for(holder) == len(doing))
         kill_child(dying)
         for each in doing:
             each.result()

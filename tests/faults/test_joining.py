@@ -19,10 +19,10 @@ from tests.faults.hurting import (
     put_back_untold,
     remove_untold,
     subscribers,
-    waiting_for_locks,
 )
 from tests.people import Person, Socket
 from tests.processes import Worker, eventually
+from tests.waiting import waiting_for
 
 Folk = Callable[[int], list[Person]]
 People = Callable[[int], list[Person]]
@@ -63,7 +63,7 @@ def test_who_is_removed_untold_between_the_look_at_the_members_and_the_joining_r
         with locked("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE") as connection:
             opening = pool.submit(bob.socket)
             # The own channels are subscribed; next come session and memberships, and then the chats' channels.
-            eventually(lambda: waiting_for_locks(connection) > 0)
+            eventually(lambda: waiting_for(connection) > 0)
             eventually(lambda: subscribers(own_valkey.url(), bus.user_notifications(bob.id)) == [1])
             pid, query = waiting(connection)
             with hung_valkey(own_valkey):

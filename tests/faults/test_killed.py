@@ -15,9 +15,10 @@ from app.infra import jobs
 from app.infra.redis_writer import RESYNC_CHANNEL
 from config import settings
 from local.servers import Valkey
-from tests.faults.hurting import hung_valkey, kill_child, locked, waiting_for_locks
+from tests.faults.hurting import hung_valkey, kill_child, locked
 from tests.people import connections, make_people
 from tests.processes import Api, Process, Worker, eventually, running_api, running_worker
+from tests.waiting import waiting_for
 from tests.workers.scenes import sender_to
 
 Environment = dict[str, str]
@@ -156,7 +157,7 @@ def test_a_frame_that_is_still_in_work_when_its_process_must_end_has_all_asked_t
             held = locked("SELECT FROM chats WHERE id = :chat FOR UPDATE", chat=chat_id)
             with ada.socket() as socket, held as connection:
                 socket.frame("message", {"chat_id": chat_id, "text": "committed or not"})
-                eventually(lambda: waiting_for_locks(connection) > 0)
+                eventually(lambda: waiting_for(connection) > 0)
                 # Otherwise PostgreSQL would end this transaction, and let the frame go on, before the process ends.
                 connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 assert ending.stop() == 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.faults.hurting import leave, locked, waiting_for_locks
+from tests.faults.hurting import leave, locked
 from tests.people import Person, Socket
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 Folk = Callable[[int], list[Person]]
 
@@ -27,8 +28,8 @@ def test_a_person_who_goes_while_the_row_is_locked_is_told_to_be_gone(folk: Folk
     with watched(folk) as (_, watching, bob, socket):
         with locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection:
             leave(socket)
-            eventually(lambda: waiting_for_locks(connection) > 0)
-            eventually(lambda: waiting_for_locks(connection) == 0, message="PostgreSQL's time-out did not come")
+            eventually(lambda: waiting_for(connection) > 0)
+            eventually(lambda: waiting_for(connection) == 0, message="PostgreSQL's time-out did not come")
         assert watching.next("presence", user_id=bob.id)["status"] == "offline"
 
 
@@ -66,7 +67,7 @@ def test_a_reload_is_told_in_the_order_in_which_it_happened_although_leaving_tak
         locked("SELECT 1 FROM users WHERE id = :id FOR UPDATE", id=bob.id) as connection,
     ):
         leave(socket)
-        eventually(lambda: waiting_for_locks(connection) > 0)
+        eventually(lambda: waiting_for(connection) > 0)
         with bob.socket():
             shown(ada)
             connection.rollback()

@@ -15,9 +15,10 @@ from flask import Flask
 from app.infra import presence as leases
 from app.realtime import presence
 from app.web.authentication import Caller
-from tests.faults.hurting import leave, locked, waiting_for_locks
+from tests.faults.hurting import leave, locked
 from tests.people import Person, Socket, connections, make_people
 from tests.processes import Api, eventually, running_api
+from tests.waiting import waiting_for
 
 # Nobody ends the transaction for being idle: the rows are held until the test gives them back.
 _ROWS_OF = """
@@ -87,7 +88,7 @@ def test_those_whose_rows_are_held_keep_nobody_else_from_being_told(app: Flask, 
             # The first two wait on their own; who goes meanwhile is told of together, whether held or not.
             for number in (1, 2):
                 leave(sockets[number - 1])
-                eventually(lambda number=number: waiting_for_locks(connection) >= number)
+                eventually(lambda number=number: waiting_for(connection) >= number)
             leave(*sockets[2:])
             assert watching.next("presence", user_id=bob.id)["status"] == "offline"
             assert {status for person in held for status in told(watching, person)} == {"online"}

@@ -13,9 +13,10 @@ from app.messages import queries
 from app.messages.unread import fan_out_all
 from config import settings
 from local.servers import Valkey
-from tests.faults.hurting import locked, publish, remove_untold, subscribers, waiting_for_locks
+from tests.faults.hurting import locked, publish, remove_untold, subscribers
 from tests.people import Person, Socket, close_code
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 Folk = Callable[[int], list[Person]]
 People = Callable[[int], list[Person]]
@@ -28,7 +29,7 @@ def test_rooms_open_by_themselves_once_postgresql_answers_again(folk: Folk, own_
         # The first one opens the room and fails at it, while the second one waits in it.
         address = f"{bob.url.replace('http', 'ws', 1)}/ws?token={bob.access_token}"
         first = websocket.create_connection(address, timeout=20)
-        eventually(lambda: waiting_for_locks(connection) > 0)
+        eventually(lambda: waiting_for(connection) > 0)
         second = pool.submit(eve.socket)
         eventually(lambda: subscribers(own_valkey.url(), bus.user_notifications(eve.id)) == [1])
         assert close_code(first) == 1012

@@ -13,9 +13,10 @@ from flask import Flask
 from app.infra import bus
 from app.infra.redis_writer import RESYNC_CHANNEL
 from local.servers import Valkey
-from tests.faults.hurting import Gate, hung_valkey, leave, locked, publish, subscribers, waiting_for_locks
+from tests.faults.hurting import Gate, hung_valkey, leave, locked, publish, subscribers
 from tests.people import Person, connections, make_people
 from tests.processes import START_SECONDS, Api, eventually
+from tests.waiting import waiting_for
 
 Folk = Callable[[int], list[Person]]
 
@@ -83,7 +84,7 @@ def test_who_leaves_while_a_resync_runs_leaves_no_subscription_behind(folk: Folk
         sockets = [person.socket() for person in leaving]
         with locked("LOCK TABLE chat_members IN ACCESS EXCLUSIVE MODE") as connection:
             publish(own_valkey.url(), (RESYNC_CHANNEL, b"lost"))
-            eventually(lambda: waiting_for_locks(connection) > 0)
+            eventually(lambda: waiting_for(connection) > 0)
             leave(*sockets)
         bystander.next("hello")
     names = [name for chat_id in chats for name in (bus.chat_messages(chat_id), bus.chat_typing(chat_id))]

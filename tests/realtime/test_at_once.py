@@ -15,9 +15,10 @@ from flask import Flask
 from app.errors import TooManyAtOnce
 from app.messages import unread
 from app.web.at_once import Turns
-from tests.faults.hurting import locked, waiting_for_locks
+from tests.faults.hurting import locked
 from tests.people import Person, Socket, connections, make_people
 from tests.processes import Api, eventually, running_api
+from tests.waiting import waiting_for
 
 _SOCKETS = 20
 _MOST, _MOST_WAITING = 6, 100
@@ -52,10 +53,10 @@ def test_frames_over_many_sockets_of_one_person_leave_connections_to_others(peop
         with locked("SELECT 1 FROM user_chat_states WHERE user_id = :id FOR UPDATE", id=eve.id) as holder:
             for socket in sockets:
                 socket.frame(kind, data, ref=1)
-            eventually(lambda: waiting_for_locks(holder) >= _MOST)
+            eventually(lambda: waiting_for(holder) >= _MOST)
             answers = [ada.call("POST", "/messages", {"chat_id": theirs, "text": "mine"}) for _ in range(20)]
             assert [answer.status_code for answer in answers] == [201] * 20
-            assert waiting_for_locks(holder) == _MOST
+            assert waiting_for(holder) == _MOST
         assert [socket.next("ack")["ref"] for socket in sockets] == [1] * _SOCKETS
 
 
@@ -67,12 +68,12 @@ def test_changes_of_one_person_that_wait_for_a_lock_leave_connections_to_others(
             changes = [
                 pool.submit(eve.call, "PUT", f"/chats/{own}", {"name": f"name {number}"}) for number in range(100)
             ]
-            eventually(lambda: waiting_for_locks(holder) >= _MOST)
+            eventually(lambda: waiting_for(holder) >= _MOST)
             answers = [ada.call("POST", "/messages", {"chat_id": theirs, "text": "mine"}) for _ in range(20)]
             assert [answer.status_code for answer in answers] == [201] * 20
             # Her own sends need no turn.
             assert eve.call("POST", "/messages", {"chat_id": another, "text": "x"}).status_code == 201
-            assert waiting_for_locks(holder) == _MOST
+            assert waiting_for(holder) == _MOST
         assert {change.result().status_code for change in changes} == {200}
 
 

@@ -14,9 +14,10 @@ from app.infra import bus
 from config import settings
 from tests.calls.scenes import talk
 from tests.calls.test_signals import hear, heard
-from tests.faults.hurting import locked, publish, subscribers, waiting_for_locks
+from tests.faults.hurting import locked, publish, subscribers
 from tests.people import Person, Socket, close_code, connections, make_people
 from tests.processes import Api, eventually, running_api
+from tests.waiting import waiting_for
 
 _QUEUE = 1_000_000
 
@@ -87,7 +88,7 @@ def test_events_for_a_socket_that_cannot_be_greeted_yet_are_bounded(people: Call
         flooded = websocket.create_connection(address + ada.access_token, timeout=20)
         calm = websocket.create_connection(address + bob.access_token, timeout=20)
         own = [bus.user_notifications(person.id) for person in (ada, bob)]
-        eventually(lambda: subscribers(settings().redis, *own) == [1, 1] and waiting_for_locks(connection) > 0)
+        eventually(lambda: subscribers(settings().redis, *own) == [1, 1] and waiting_for(connection) > 0)
         publish(settings().redis, *[(bus.user_notifications(ada.id), event)] * (_QUEUE // 100_000 + 1))
         publish(settings().redis, *[(bus.user_notifications(bob.id), event)] * 5)
         assert close_code(flooded) == 4413

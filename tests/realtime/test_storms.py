@@ -12,9 +12,10 @@ from flask import Flask
 
 from config import settings
 from local.servers import Valkey, embedded_valkey
-from tests.faults.hurting import locked, waiting_for_locks
+from tests.faults.hurting import locked
 from tests.people import Person, connections, make_people
 from tests.processes import Api, eventually, running_api
+from tests.waiting import waiting_for
 
 _SOCKETS = 500
 People = Callable[[int], list[Person]]
@@ -75,7 +76,7 @@ def test_a_storm_that_waits_for_postgresql_leaves_connections_to_requests_and_is
         ada, *others = make_people(app, 101, api.url)
         with locked(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE") as connection:
             opening = [pool.submit(person.socket) for person in others]
-            eventually(lambda: waiting_for_locks(connection) > 0)
+            eventually(lambda: waiting_for(connection) > 0)
             for _ in range(10):
                 assert ada.get("/auth/me")["id"] == ada.id
         sockets = [socket.result() for socket in opening]
