@@ -56,11 +56,11 @@ def test_a_run_measures_the_limit_rest_and_sockets(short_run: dict[str, Any]) ->
 
 
 def test_a_run_tells_the_cpu_time_of_each_part(short_run: dict[str, Any]) -> None:
-    rest = short_run["medians"][1]
-    if not Path("/proc").is_dir():
-        pytest.skip("this system does not tell")
-    assert {"api", "database", "valkey", "worker", "beat", "load"} == rest["cpu_us"].keys()
-    assert rest["cpu_us"]["api"] > 0
+    used = short_run["medians"][1]["cpu_us"]
+    # Systems without /proc do not tell.
+    parts = {"api", "database", "valkey", "worker", "beat", "load"} if Path("/proc").is_dir() else set()
+    assert used.keys() == parts
+    assert all(used[part] > 0 for part in parts & {"api"})
 
 
 def test_deliveries_that_all_arrived_in_order_are_no_problem() -> None:
