@@ -6,6 +6,7 @@ One process. Frames of one message are the same bytes for every receiver, so eac
 from __future__ import annotations
 
 import random
+import select
 import selectors
 import time
 from collections import Counter, deque
@@ -66,7 +67,9 @@ class _Load:
 
     def receive(self, timeout: float) -> None:
         """Takes what has arrived, or arrives within so many seconds."""
-        for key, _ in self._selector.select(timeout):
+        # By itself a selector waits for whole milliseconds, rounded up: what is due each millisecond would be late.
+        select.select([self._selector.fileno()], [], [], timeout)
+        for key, _ in self._selector.select(0):
             member: Member = key.data
             for frame in member.sock.receive():
                 if frame.startswith(_NEW):

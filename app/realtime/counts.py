@@ -14,8 +14,8 @@ from app.realtime.wire import text_frame
 
 log = structlog.get_logger(__name__)
 
-# Sockets that are written to before everybody else gets a turn. Counts come for many chats at once, ten times a second:
-# told at a stretch, the messages that come meanwhile would wait for all of them.
+# Sockets that are written to before everybody else gets a turn. Counts come for many chats at once: told at a stretch,
+# they would keep the messages that come meanwhile waiting.
 _MOST_AT_ONCE = 8
 
 

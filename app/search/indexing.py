@@ -25,8 +25,9 @@ _LARGEST_BATCH = 2_000
 _LEAST_OF_CHAT = 20
 MOST_BYTES = 200_000
 """Bytes of texts of one transaction, or one text that is longer: whoever wants the same chats waits for it."""
-# Characters of one statement, or one text that is longer: taken apart and written within the time-outs of the database.
-_MOST_AT_ONCE = 25_000
+# Characters of one statement, or one text that is longer: while PostgreSQL is at it, whatever people wait for has one
+# processor less. See decision 0037.
+_MOST_AT_ONCE = 500
 
 indexed_messages = prometheus_client.Counter(
     "paperplane_search_messages_indexed", "Messages that workers wrote to the index of search."

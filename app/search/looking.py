@@ -15,7 +15,7 @@ FIRST_STEP_ALONE = 512
 # What things cost, in messages walked: a shelf to ask about with one word, each further word, a message that the index
 # proposes, which is fetched from wherever it lies, and one that is only read in the list of the beginning of a word. As
 # measured with `bench.search`.
-_SHELF, _WORD, _PROPOSAL, _BEGUN = 20.0, 5.0, 16.0, 1.0
+_SHELF, _WORD, _PROPOSAL, _BEGUN = 20.0, 5.0, 7.0, 1.0
 # What was never seen may have been about to come.
 _UNSEEN = 0.5
 
