@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from bench.figures import Figures, middle
+from bench.limit import SETTLE_SEARCH
 from bench.load import STRAGGLERS_SECONDS, Measured, Plan, run_load
 from bench.people import People
 from bench.progress import say
@@ -14,10 +15,6 @@ from bench.stack import Stack, running_stack
 
 _TEXT = "Shall we meet at the station at a quarter past seven, or rather later?"
 _CLIENTS = 32
-# What no worker has indexed counts as indexed: it is not to be caught up with while something else is measured.
-_SETTLE = """
-    INSERT INTO search_progress (chat_id, revision, whole_revision) SELECT id, revision, revision FROM chats
-    ON CONFLICT (chat_id) DO UPDATE SET revision = excluded.revision, whole_revision = excluded.whole_revision"""
 _WARM_UP_SECONDS = 2.0
 
 
@@ -80,7 +77,7 @@ def _load(stack: Stack, people: People, way: _Way, seconds: float) -> Measured:
     measured = run_load("bench.load_rest", plan)
     stack.stop()
     with stack.database() as database, database.cursor() as cursor:
-        cursor.execute(_SETTLE)
+        cursor.execute(SETTLE_SEARCH)
     return measured
 
 
