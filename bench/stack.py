@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg2
@@ -37,6 +37,7 @@ _UNREACHED = 10_000_000
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _PAUSE = 0.05
+_FIRST_PORT, _PORTS = 10_000, 2_000
 
 
 class Stack:
@@ -190,6 +191,9 @@ def _environment(data_dir: Path, postgres: Postgres, valkey: Valkey, port: int, 
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that systems choose for connections: what is free stays so until it is used."""
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

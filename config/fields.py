@@ -250,7 +250,15 @@ class Fields(BaseSettings):
     worker_metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port on which a worker shows its metrics; by default it shows none."
     )
-    fanout_interval_ms: int = Field(250, ge=10, le=10_000, description="Least pause between fan-out jobs of a process.")
+    fanout_interval_ms: int = Field(
+        250,
+        ge=10,
+        le=10_000,
+        description=(
+            "Least pause between jobs of a process that count unread messages, those that settle statuses, and those"
+            " that show a large chat which has changed."
+        ),
+    )
     search_interval_ms: int = Field(
         1000, ge=10, le=60_000, description="Least pause between jobs of a process that index messages for search."
     )

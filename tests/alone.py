@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from app.infra import jobs, redis
+from app.infra import hub_notes, jobs, redis
 from app.infra.db import engine
 from app.infra.redis_writer import writer
 from config import settings
@@ -47,15 +48,19 @@ def new_database(data_dir: Path, name: str) -> str:
 def working_on(address: str) -> Iterator[None]:
     """Meanwhile this process works on another database, on new connections."""
     ours = settings().database_url
-    engine().dispose()
-    engine.cache_clear()
-    settings().database_url = address
+    _connect_to(address)
     try:
         yield
     finally:
-        engine().dispose()
-        engine.cache_clear()
-        settings().database_url = ours
+        _connect_to(ours)
+
+
+def _connect_to(address: str | None) -> None:
+    before = engine()
+    # First the setting: whoever asks for the engine in between shall not get the old one for good.
+    settings().database_url = address
+    engine.cache_clear()
+    before.dispose()
 
 
 def database_alone(data_dir: Path) -> str:
@@ -69,21 +74,36 @@ def database_alone(data_dir: Path) -> str:
 @contextmanager
 def working_alone(address: str, data_dir: Path) -> Iterator[None]:
     """Meanwhile this process, and those that it starts, have a database and a Redis that no others use."""
-    sender = jobs._sender()
     # What this process makes once, and keeps, is for the shared ones.
     jobs._producer()
-    writer()
+    writer().submit("PING")
+    assert writer().flush(20)
     # What is still to be marked is so where it belongs.
-    eventually(lambda: not sender._dirty and not sender._waiting)
+    _send_what_waits()
     address_of_redis = embedded_redis_url(data_dir, _REDIS_NUMBER)
     with pytest.MonkeyPatch.context() as patch, working_on(address):
         patch.setattr(settings(), "redis_url", address_of_redis)
         patch.setenv("DATABASE_URL", address)
         patch.setenv("REDIS_URL", address_of_redis)
         redis.client.cache_clear()
+        theirs = redis.client()
+        # Hubs of other tests listen, as those of all of a server do, and have no leases here.
+        theirs.set(hub_notes.SINCE, 0)
         try:
             yield
+            _send_what_waits()
         finally:
-            eventually(lambda: not sender._dirty and not sender._waiting)
-            redis.client().close()
+            patch.undo()
             redis.client.cache_clear()
+            theirs.close()
+
+
+def _send_what_waits() -> None:
+    """Returns once marks and jobs of this process are with Redis."""
+    sender, is_done = jobs._sender(), threading.Event()
+    eventually(lambda: not sender._dirty)
+    # In its turn: behind what its thread is sending just now.
+    sender._waiting.append(is_done.set)
+    sender._launch()
+    sender._wake.set()
+    assert is_done.wait(20)

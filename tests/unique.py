@@ -8,7 +8,8 @@ import socket
 from collections.abc import Iterator
 from itertools import count, cycle
 
-# The two digits after +1555 that only `fresh_block` gives; numbers that tests write out begin with a 0.
+# After +1555: numbers from the first on are given by `fresh_block` alone, a hundred blocks; those that tests write out
+# begin with a 0.
 _BLOCKS_FROM, _NUMBERS_FROM = 9_000_000, 1_000_000
 # Shares no factor with the number of numbers, so each comes once; neighbours are far apart.
 _STRIDE = 2_345_671

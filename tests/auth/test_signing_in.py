@@ -17,6 +17,8 @@ from app.infra.db import engine, unit_of_work
 from config import settings
 from tests.auth.clients import PASSWORD, Device, Person
 from tests.counting import counted_statements
+from tests.processes import eventually
+from tests.waiting import waiting_for
 
 Stranger = Callable[[], Person]
 
@@ -162,16 +164,7 @@ def test_a_session_opened_while_the_password_is_being_reset_ends_with_the_others
         with unit_of_work() as unit:
             signed_in = service.sign_in(unit, checked, client)
             waiting = threads.submit(reset)
-            _wait_for_lock()
+            eventually(lambda: waiting_for(unit.connection) == 1)
         waiting.result(timeout=10)
     device = Device(person.app)
     assert device.get("/auth/me", token=signed_in["access_token"]).json["code"] == "session_revoked"
-
-
-def _wait_for_lock() -> None:
-    """Until some transaction waits for a lock of another."""
-    for _ in range(100_000):
-        with unit_of_work() as unit:
-            if unit.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
-                return
-    raise AssertionError("nobody waits")

@@ -13,6 +13,7 @@ from app.infra.db import UnitOfWork, unit_of_work
 from tests.factories import make_users, run, scalar
 from tests.people import Person
 from tests.processes import eventually
+from tests.waiting import waiting_for
 
 People = Callable[[int], list[Person]]
 MakeChat = Callable[..., int]
@@ -117,14 +118,9 @@ def during(change: Callable[[UnitOfWork], object], act: Callable[[], Answer]) ->
         with unit_of_work() as unit:
             change(unit)
             acting = pool.submit(act)
-            eventually(lambda: acting.done() or _somebody_waits())
+            eventually(lambda: acting.done() or waiting_for(unit.connection) > 0)
             assert not acting.done()
         return acting.result()
-
-
-def _somebody_waits() -> bool:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return scalar(waiting) != 0
 
 
 def crowd(chat_id: int, count: int) -> None:

@@ -34,8 +34,10 @@ def texts(events: list[dict[str, object]]) -> list[object]:
 
 
 def waiting(connection: Connection) -> tuple[int, str]:
-    """The process of PostgreSQL that waits for what another one holds, and the statement in which it does."""
-    statement = "SELECT pid, query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE NOT granted"
+    """The process of PostgreSQL that came last to wait for what this one holds, and the statement in which it does."""
+    statement = """
+        SELECT pid, query FROM pg_stat_activity
+        WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)) ORDER BY query_start DESC LIMIT 1"""
     pid, query = connection.execute(text(statement)).one()
     return pid, query
 

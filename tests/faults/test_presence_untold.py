@@ -90,7 +90,7 @@ def test_those_whose_rows_are_held_keep_nobody_else_from_being_told(app: Flask, 
                 leave(sockets[number - 1])
                 eventually(lambda number=number: waiting_for(connection) >= number)
             leave(*sockets[2:])
-            assert watching.next("presence", user_id=bob.id)["status"] == "offline"
+            watching.next("presence", user_id=bob.id, status="offline")
             assert {status for person in held for status in told(watching, person)} == {"online"}
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 
 from app.infra.storage.s3_connection import Connection, Server
 from tests.files.places import Place, bucket_settings
-from tests.people import Person, make_people
+from tests.people import Person, connections, make_people
 from tests.processes import Api, running_api
 
 Making = Callable[[int], list[Person]]
@@ -49,6 +49,7 @@ def own_place(request: pytest.FixtureRequest, alone: None, data_dir: Path, tmp_p
         environment |= bucket_settings(server)
     with running_api(data_dir, **environment) as process:
         yield Place(process, folder, server)
+        connections().close()  # The server would wait for more requests on them before it ends.
 
 
 @pytest.fixture

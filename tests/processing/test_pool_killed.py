@@ -128,8 +128,10 @@ def test_a_process_of_the_pool_killed_at_a_step_leaves_nothing_but_the_file(
             worker.stop()
     with producer, Worker(tmp_path, **_PATIENT, BROKER_URL=broker).wait_ready():
         # As if a day had passed.
-        factories.run("UPDATE files SET try_after = now()")
-        factories.run("UPDATE untold_files SET since = since - interval '1 day'")
+        factories.run("UPDATE files SET try_after = now() WHERE id = :id", id=str(scene.file_id))
+        factories.run(
+            "UPDATE untold_files SET since = since - interval '1 day' WHERE file_id = :id", id=str(scene.file_id)
+        )
         factories.run("UPDATE removed_objects SET due_at = now()")
         producer.send_task(jobs.SWEEP_FILES, queue=jobs.JOBS[jobs.SWEEP_FILES])
         eventually(lambda: is_told(scene))

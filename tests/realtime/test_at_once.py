@@ -93,8 +93,8 @@ def test_receipts_past_their_limit_are_refused_over_all_sockets_of_a_person(peop
         raise AssertionError("none was refused")
 
     with bob.socket() as socket, bob.socket() as other:
-        assert taken(socket) >= 50
-        # One more comes back each 1.2 s: on a machine that is slow, a few are taken here.
+        # One more comes back each 1.2 s: on a machine that is slow, a few more are taken.
+        assert 50 <= taken(socket) < 75
         assert taken(other) < 25
         assert other.ask("message", {"chat_id": chat_id, "text": "still here"})["event"] == "ack"
 

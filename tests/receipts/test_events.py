@@ -13,6 +13,7 @@ from tests.messages.scenes import leave
 from tests.people import Person, Socket
 from tests.processes import Api, Worker, eventually
 from tests.receipts import marks
+from tests.waiting import waiting_for
 
 People = Callable[[int], list[Person]]
 
@@ -173,16 +174,13 @@ def test_who_has_left_while_a_mark_waits_is_answered_nothing_and_moves_nothing(p
     chat_id = ada.group(bob)
     for text in ("one", "two"):
         ada.send(chat_id, text)
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%lock_state%'"""
     with ThreadPoolExecutor(1) as threads, bob.socket() as his, ada.socket() as hers:
         with unit_of_work() as holder:
             holder.connection.exec_driver_sql(
                 "SELECT 1 FROM user_chat_states WHERE chat_id = %s AND user_id = %s FOR UPDATE", (chat_id, bob.id)
             )
             reading = threads.submit(bob.call, "POST", f"/chats/{chat_id}/read", {})
-            eventually(lambda: factories.scalar(waiting) == 1)
+            eventually(lambda: waiting_for(holder.connection) == 1)
             leave(chat_id, bob)
         assert reading.result(20).status_code == 404
         assert marks.marks(bob.id, chat_id) == (0, 0)

@@ -17,6 +17,7 @@ from tests import factories
 from tests.processes import eventually
 from tests.receipts import marks
 from tests.receipts.marks import queued, read
+from tests.waiting import waiting_for
 from tests.workers.scenes import done_while_another_runs, new_worker, sender_to
 
 pytestmark = pytest.mark.usefixtures("no_jobs")
@@ -149,8 +150,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, data_dir: P
     with new_worker(tmp_path, broker).wait_ready() as worker, unit_of_work() as holder:
         holder.connection.exec_driver_sql("SELECT 1 FROM chats WHERE id = %s FOR UPDATE", (chat_id,))
         producer.send_task(jobs.SWEEP_STATUS, queue=jobs.JOBS[jobs.SWEEP_STATUS])
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%status_l%'"
-        eventually(lambda: factories.scalar(waiting) == 1)
+        eventually(lambda: waiting_for(holder.connection) == 1)
         worker.kill()
     assert marks.statuses(chat_id) == ["sent"]
     assert queued(chat_id) == 1

@@ -111,6 +111,18 @@ def test_what_is_read_while_a_part_of_the_chat_waits_is_indexed_too(
     assert in_index(chat_id) == sent
 
 
+def noted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
+    """How many characters each call of a function of `indexing` gets."""
+    real, found = getattr(indexing, name), []
+
+    def noting(unit: UnitOfWork, changes: Sequence[Change]) -> None:
+        found.append(sum(len(change.text or "") for change in changes))
+        real(unit, changes)
+
+    monkeypatch.setattr(indexing, name, noting)
+    return found
+
+
 @pytest.mark.parametrize(("most", "at_once"), [(1, 1), (12, 5), (100, 30), (10_000, 10)])
 def test_transactions_and_statements_end_at_so_many_bytes_and_nothing_is_left_out(
     monkeypatch: pytest.MonkeyPatch, most: int, at_once: int
@@ -120,18 +132,14 @@ def test_transactions_and_statements_end_at_so_many_bytes_and_nothing_is_left_ou
     people = make_users(2)
     chats = [make_chat(people) for _ in range(4)]
     sent = [write(chat_id, people[0], *("text" * (1 + n % 3) for n in range(7))) for chat_id in chats]
-    real, transactions = indexing.write, []
-
-    def noting(unit: UnitOfWork, changes: Sequence[Change]) -> None:
-        transactions.append(sum(len(change.text or "") for change in changes))
-        real(unit, changes)
-
-    monkeypatch.setattr(indexing, "write", noting)
+    transactions = noted(monkeypatch, "write")
+    statements = noted(monkeypatch, "_write")
     index(*chats)
     assert [in_index(chat_id) for chat_id in chats] == sent
     assert not any(map(is_behind, chats))
     assert max(transactions) <= max(most, len("text" * 3))
-    assert sum(transactions) == 4 * sum(len("text" * (1 + n % 3)) for n in range(7))
+    assert max(statements) <= max(at_once, len("text" * 3))
+    assert sum(transactions) == sum(statements) == 4 * sum(len("text" * (1 + n % 3)) for n in range(7))
 
 
 def test_a_chat_with_much_to_do_does_not_hold_up_the_others_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:

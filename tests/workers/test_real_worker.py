@@ -17,6 +17,7 @@ from local.addresses import embedded_redis_url
 from tests import factories
 from tests.processes import Worker, eventually
 from tests.unique import free_port
+from tests.waiting import waiting_for
 from tests.workers.scenes import is_counted, make_chat_with_message, new_worker, sender_to
 
 # A broker of its own, so that the workers of other tests take nothing from here.
@@ -68,13 +69,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(tmp_path: Path, broker: str
     with start(tmp_path, broker).wait_ready() as worker, unit_of_work() as holder:
         holder.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
         send(producer, jobs.FANOUT_UNREAD)
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%unread_lock%'"
-
-        def is_in_the_middle() -> bool:
-            holder.connection.exec_driver_sql("SELECT 1")  # PostgreSQL would end a transaction that does nothing.
-            return factories.scalar(waiting) == 1
-
-        eventually(is_in_the_middle)
+        eventually(lambda: waiting_for(holder.connection) == 1)
         worker.kill()
     assert client().scard(jobs.DIRTY_CHATS) == 0, "the worker had taken it"
     assert not is_counted(chat_id)
