@@ -33,11 +33,13 @@ os.environ.update(
 )
 
 from flask import Flask  # noqa: E402
+from sqlalchemy import text  # noqa: E402
 
 from app.factory import create_app  # noqa: E402
 from app.infra.db import engine  # noqa: E402
 from app.infra.jobs import QUEUES  # noqa: E402
 from app.infra.migrations import upgrade  # noqa: E402
+from app.infra.partitions import keep_back_to  # noqa: E402
 from app.infra.redis import client  # noqa: E402
 from app.infra.storage.s3_connection import Server  # noqa: E402
 from local.servers import embedded_postgres, embedded_valkey  # noqa: E402
@@ -58,6 +60,9 @@ def _servers(data_dir: Path) -> Iterator[None]:
     """PostgreSQL (without fsync: its data is thrown away) and Valkey, with the schema."""
     with embedded_postgres(data_dir, options={"fsync": "off"}), embedded_valkey(data_dir):
         upgrade()
+        with engine().begin() as connection:
+            # Some tests store messages of an hour ago: that may have been before the part of now.
+            keep_back_to(connection, connection.scalar(text("SELECT message_id_at(now() - interval '1 day')")))
         yield
         connections().close()
         engine().dispose()

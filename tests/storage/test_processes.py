@@ -18,7 +18,7 @@ from tests.storage.places import MEGABYTE, Place
 
 _PROJECT = Path(__file__).parents[2]
 _WHOLE = hashlib.sha256(_DATA).hexdigest()
-_LONGEST = 120
+_LONGEST = 600
 
 
 def _run(*arguments: str) -> list[Any]:
