@@ -72,7 +72,7 @@ def put(call_id: int, user_id: int, content: bytes) -> None:
     kept_for, largest = current.call_signal_expiry * 1000, int(current.call_signals_size)
     arguments = (kept_for, current.call_signals_waiting, content, largest)
     try:
-        kept = _put()(keys=(_key(call_id, user_id),), args=arguments)
+        kept = _put()(keys=(_key(call_id, user_id),), args=arguments, client=client())
     except (RedisError, OSError) as error:
         raise Unavailable from error
     if kept is None:
@@ -83,7 +83,9 @@ def waiting(call_id: int, user_id: int, after: int) -> list[Signal]:
     """What is kept for a person's device past the signal `after`, in order; raises Unavailable without Redis."""
     start = f"({(after >> _SEQUENCE_BITS) + _EPOCH}-{after & (1 << _SEQUENCE_BITS) - 1}" if after else "-"
     try:
-        found = _take()(keys=(_key(call_id, user_id),), args=(settings().call_signal_expiry * 1000, start))
+        found = _take()(
+            keys=(_key(call_id, user_id),), args=(settings().call_signal_expiry * 1000, start), client=client()
+        )
     except (RedisError, OSError) as error:
         raise Unavailable from error
     return [_signal(*entry) for entry in cast(list[tuple[bytes, list[bytes]]], found)]

@@ -262,7 +262,7 @@ def test_signals_of_one_millisecond_keep_their_order(monkeypatch: pytest.MonkeyP
 
 def test_without_redis_a_signal_is_refused_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     away = make_client("redis://127.0.0.1:1")
-    monkeypatch.setattr(mailbox, "_put", lambda: away.register_script(mailbox._PUT))
+    monkeypatch.setattr(mailbox, "client", lambda: away)
     with pytest.raises(Unavailable):
         mailbox.put(_NO_CALL, 8, b"{}")
 
