@@ -9,13 +9,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from app.files.service import delete_file, discard
-from app.infra.db import unit_of_work
-from app.infra.storage import NoSuchObject
+from app.errors import FileIdReused
+from app.files.queries import files
+from app.files.service import delete_file, discard, storing
+from app.infra.db import UnitOfWork, unit_of_work
+from app.infra.storage import NoSuchObject, new_key
 from app.messages import forgetting
 from tests.factories import run, scalar
 from tests.files.conftest import Making
-from tests.files.places import Place, add_object, key_of, make_ready, show, uploaded
+from tests.files.places import Place, add_object, key_of, make_ready, sha256, show, uploaded
 from tests.people import Person
 from tests.processes import Worker, eventually
 from tests.waiting import waiting_for
@@ -130,6 +132,24 @@ def test_an_avatar_that_is_chosen_while_it_is_deleted_does_not_keep_the_file(peo
         assert deleting.result().status_code == 204
     assert rows(file_id) == "0 0 0"
     assert scalar("SELECT avatar_file_id FROM users WHERE id = :id", id=ada.id) is None
+
+
+def test_an_upload_that_is_repeated_while_its_file_is_deleted_is_refused(
+    people: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ada,) = people(1)
+    file_id = UUID(uploaded(ada, CONTENT)["id"])
+    known = files.known
+
+    def deleted_right_after(unit: UnitOfWork, wanted: UUID) -> files.Known | None:
+        found = known(unit, wanted)
+        assert ada.call("DELETE", f"/files/{file_id}").status_code == 204
+        return found
+
+    monkeypatch.setattr(files, "known", deleted_right_after)
+    again = files.NewFile(file_id, ada.id, "note.txt", len(CONTENT), sha256(CONTENT), new_key())
+    with pytest.raises(FileIdReused), unit_of_work() as unit:
+        storing.add_file(unit, again)
 
 
 def test_a_file_whose_storage_is_away_is_deleted_all_the_same_and_its_objects_later(

@@ -46,6 +46,7 @@ def asks_too_much(unit: UnitOfWork) -> None:
 
 
 def waits_for_another(unit: UnitOfWork) -> None:
+    # By its length alone it would be to blame.
     time.sleep(0.2)
     with engine().begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(7)"))

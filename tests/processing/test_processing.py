@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from app.files.queries import processing as queries
 from app.files.service import processing, releasing
 from app.infra import jobs
 from app.infra.db import UnitOfWork, reading
+from app.infra.storage import storage
 from app.messages import shown_files
 from tests import factories
 from tests.media.makers import PLACE
@@ -133,6 +134,31 @@ def test_a_storage_that_is_away_takes_no_attempt(owner: int, monkeypatch: pytest
             process(file_id)
     assert (row(file_id)["status"], row(file_id)["attempts"]) == ("processing", 0)
     assert process(file_id)["status"] == "ready"
+
+
+def test_a_storage_that_goes_while_something_is_stored_keeps_nothing_of_it_and_takes_no_attempt(
+    owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = upload(owner, png())
+    kept: list[str] = []
+    works = storage()
+
+    class Going:
+        def store(self, key: str, chunks: Iterator[bytes], mime_type: str) -> None:
+            if kept:
+                raise Unavailable
+            kept.append(key)
+            works.store(key, chunks, mime_type)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processing, "storage", Going)
+        with pytest.raises(Unavailable):
+            process(file_id)
+    assert (row(file_id)["status"], row(file_id)["attempts"]) == ("processing", 0)
+    releasing.remove_objects()
+    eventually(lambda: not set(kept) & stored())
+    assert len(kept) == 1
+    assert process_after_pause(file_id)["status"] == "ready"
 
 
 def test_a_file_that_is_deleted_meanwhile_leaves_nothing(owner: int, monkeypatch: pytest.MonkeyPatch) -> None:

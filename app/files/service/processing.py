@@ -154,14 +154,21 @@ def _found(status: str, failure: str | None, sha256: bytes | None) -> dict[str, 
 
 
 def _store(claim: Claim, result: _Result) -> None:
-    """Stores what was made, once it is noted that it may have to be removed."""
+    """Stores what was made, once it is noted that it may have to be removed; nothing stays where storage fails."""
     if not result.objects:
         return
+    keys = [each.key for each, _ in result.objects]
     with unit_of_work() as unit:
-        queries.expect(unit, [each.key for each, _ in result.objects], _EXPECTED)
-    for each, path in result.objects:
-        with path.open("rb") as file:
-            storage().store(each.key, iter(lambda: file.read(PIECE), b""), each.mime_type)
+        queries.expect(unit, keys, _EXPECTED)
+    try:
+        for each, path in result.objects:
+            with path.open("rb") as file:
+                storage().store(each.key, iter(lambda: file.read(PIECE), b""), each.mime_type)
+    except Unavailable:
+        # The next attempt has other keys, and there may be many.
+        with unit_of_work() as unit:
+            object_queries.give_up(unit, keys)
+        raise
     log.debug("file_objects_stored", file_id=str(claim.file_id), objects=len(result.objects))
 
 

@@ -48,7 +48,9 @@ def add_file(unit: UnitOfWork, new: files.NewFile, counted: int = 0) -> tuple[Fi
     elif not _is_same(new, files.known(unit, new.id)):
         raise FileIdReused
     row = files.find(unit, new.id)
-    assert row is not None
+    if row is None:
+        # Its owner has deleted it in this moment.
+        raise FileIdReused
     return present(row, new.owner_id), is_new
 
 
