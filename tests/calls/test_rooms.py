@@ -106,6 +106,20 @@ def test_who_had_hung_up_before_leaving_the_group_does_not_come_back_with_an_old
     assert inside(rooms, call_id) == {ada.id}
 
 
+def test_a_device_that_had_hung_up_before_it_was_signed_out_does_not_come_back_with_an_old_token(
+    livekit_people: People, rooms: Rooms
+) -> None:
+    ada, bob = livekit_people(2)
+    _, call_id = group_call(ada, bob)
+    bob.post(f"/calls/{call_id}/end", status=200)
+    service.clear_rooms()
+    enter(rooms, call_id, ada, bob)
+    run("UPDATE sessions SET revoked_at = now() WHERE id = :id", id=bob.session_id)
+    service.end_barred([bob.id])
+    service.clear_rooms()
+    assert inside(rooms, call_id) == {ada.id}
+
+
 def test_while_livekit_is_away_or_broken_nobody_is_forgotten(
     livekit_people: People, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,15 +29,17 @@ _BARRED_SQL = f"""
 _BARRED = Prepared("call_barred", ("integer",), _BARRED_SQL.format(condition=""))
 _BARRED_OF = Prepared("call_barred_of", ("integer", "bigint[]"), _BARRED_SQL.format(condition="AND user_id = ANY ($2)"))
 
-# Who left a call and then the group may still hold a token, or be in the room with one; the latest calls tell.
+# Who left a call and then the group, or signed the device out, may still hold a token, or be in the room with one; the
+# latest calls tell.
 _BAR_FROM_ROOMS = text(f"""
     UPDATE call_participants SET exit_due = clock_timestamp()
     FROM (
       SELECT p.call_id, p.user_id
-      FROM (SELECT call_id, user_id, left_at FROM call_participants WHERE user_id = :user_id AND left_at IS NOT NULL
-            ORDER BY call_id DESC LIMIT 100) p
+      FROM (SELECT call_id, user_id, session_id, left_at FROM call_participants
+            WHERE user_id = :user_id AND left_at IS NOT NULL ORDER BY call_id DESC LIMIT 100) p
       CROSS JOIN LATERAL (SELECT chat_id, callee_id, state FROM calls WHERE id = p.call_id OFFSET 0) c
-      WHERE c.callee_id IS NULL AND NOT EXISTS ({IS_MEMBER})
+      WHERE c.callee_id IS NULL
+        AND (NOT EXISTS ({IS_MEMBER}) OR (SELECT revoked_at IS NOT NULL FROM sessions WHERE id = p.session_id))
         AND (c.state = 'active' OR p.left_at > clock_timestamp() - make_interval(secs => :seconds))) found
     WHERE call_participants.call_id = found.call_id AND call_participants.user_id = found.user_id""")
 
