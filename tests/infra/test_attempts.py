@@ -11,6 +11,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.errors import Unavailable
+from app.infra import attempts as infra_attempts
 from app.infra.attempts import Attempts
 from app.infra.db import Prepared, UnitOfWork, engine, unit_of_work
 from app.infra.set_aside import MOST_ATTEMPTS
@@ -21,10 +22,16 @@ JOB = "tests.attempts"
 _ONE = Prepared("attempts_one", ("integer",), "SELECT $1")
 
 
+def believe_to_wait(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Attempts take the database to wait so long; its connections, which other tests have later, wait as ever."""
+    believed = settings().model_copy(update={"db_idle_in_transaction_timeout": seconds})
+    monkeypatch.setattr(infra_attempts, "settings", lambda: believed)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(_servers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database that waits for a tenth of a second is what these tests have; nothing of them is left."""
-    monkeypatch.setattr(settings(), "db_idle_in_transaction_timeout", 0.1)
+    believe_to_wait(monkeypatch, 0.1)
     yield
     run("DELETE FROM set_aside_jobs WHERE job = :job", job=JOB)
 
@@ -89,7 +96,7 @@ def test_a_chat_is_not_to_blame_where_the_database_goes_away(work: Work) -> None
 def test_nor_where_its_connection_is_lost_before_the_database_would_have_ended_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settings(), "db_idle_in_transaction_timeout", 60)
+    believe_to_wait(monkeypatch, 60)
 
     def loses_its_connection(unit: UnitOfWork) -> None:
         unit.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
