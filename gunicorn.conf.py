@@ -59,7 +59,9 @@ def post_worker_init(worker: Any) -> None:
     """Watches for the end: without this, open sockets hold a stopping worker for the whole graceful time-out.
 
     Warns of a PostgreSQL that hides what other sessions do. Has all clients sync if a process has died.
+    Tells workers while it is busy.
     """
+    from app.infra.busy import keep_telling
     from app.infra.running import process_begins
     from app.sync.service import warn_of_blind_spots
 
@@ -82,6 +84,7 @@ def post_worker_init(worker: Any) -> None:
 
     gevent.spawn(watch)
     gevent.spawn(warn_of_blind_spots)
+    gevent.spawn(keep_telling)
 
 
 def worker_abort(worker: Any) -> None:

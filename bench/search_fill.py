@@ -166,7 +166,7 @@ def _messages(total: int) -> dict[str, Any]:
 def _index(chats: Sequence[int]) -> None:
     """All chats, as workers do it."""
     for start in range(0, len(chats), _INDEXED_AT_ONCE):
-        indexing.index_all(chats[start : start + _INDEXED_AT_ONCE], seconds=float("inf"))
+        indexing.index_all(chats[start : start + _INDEXED_AT_ONCE])
 
 
 def _make(sizes: Sizes) -> Scene:

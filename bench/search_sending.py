@@ -19,18 +19,21 @@ _WARM_UP_SECONDS = 2.0
 
 
 class _Way(NamedTuple):
-    """How the application runs: its module, and the queues that no worker serves."""
+    """How the application runs: its module, the queues that no worker serves, and for how long indexing waits."""
 
     app: str
     unserved: Collection[str]
+    patience: int | None = None
+    """Seconds; None: as long as it does by default."""
 
 
 _WAYS = {
     "unindexed": _Way("bench.unindexed:app", ("search",)),
     # Chats are marked and jobs sent, and nobody does them: what a sender's process and its statements cost.
     "marked": _Way("wsgi:app", ("search",)),
-    # Workers index on the same cores meanwhile.
     "indexed": _Way("wsgi:app", ()),
+    # Workers index on the same cores meanwhile, as they do where a load outlasts their patience.
+    "indexed at once": _Way("wsgi:app", (), patience=0),
 }
 
 
@@ -52,7 +55,8 @@ def measure(rounds: int, seconds: float) -> tuple[dict[str, Figures], list[str]]
     middles = {name: middle(rows) for name, rows in found.items()}
     ratios = {
         name: middle([_ratio(*pair) for pair in zip(found[name], found["unindexed"], strict=True)])
-        for name in ("marked", "indexed")
+        for name in _WAYS
+        if name != "unindexed"
     }
     return (
         {f"sending, {name}": row for name, row in middles.items()}
@@ -61,6 +65,9 @@ def measure(rounds: int, seconds: float) -> tuple[dict[str, Figures], list[str]]
 
 
 def _load(stack: Stack, people: People, way: _Way, seconds: float) -> Measured:
+    stack.environment.pop("SEARCH_PATIENCE", None)
+    if way.patience is not None:
+        stack.environment["SEARCH_PATIENCE"] = str(way.patience)
     stack.start(way.app, way.unserved)
     plan: Plan = {
         "port": stack.port,

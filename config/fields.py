@@ -262,6 +262,20 @@ class Fields(BaseSettings):
     search_interval_ms: int = Field(
         1000, ge=10, le=60_000, description="Least pause between jobs of a process that index messages for search."
     )
+    search_patience: int = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description=(
+            "Seconds that messages wait at most to be indexed for search while API processes are busy; 0: not at all."
+        ),
+    )
+    busy_percent: int = Field(
+        40,
+        ge=1,
+        le=100,
+        description="Percent of a processor above which an API process is busy, and indexing waits for it.",
+    )
     fanout_batch: int = Field(
         1000,
         ge=1,

@@ -30,6 +30,7 @@ os.environ.update(
     # A machine that is busy is no defect; what is to run out of time says so itself.
     DB_STATEMENT_TIMEOUT="30s",
     DB_IDLE_IN_TRANSACTION_TIMEOUT="60s",
+    SEARCH_PATIENCE="0",
 )
 
 from flask import Flask  # noqa: E402

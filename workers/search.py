@@ -10,7 +10,7 @@ from workers.base import task
 @task(jobs.INDEX_MESSAGES)
 def index_messages() -> None:
     """Indexes what changed in the chats that were marked dirty."""
-    index_jobs.marked.take_all()
+    index_jobs.index_marked()
 
 
 @task(jobs.SWEEP_SEARCH)

@@ -46,14 +46,6 @@ class Attempts:
             self.run(chat_ids, count_first=False)
         return len(taken)
 
-    def take_all_marked(self, marks: str, limit: int, seconds: float) -> bool:
-        """Takes marked chats for so many seconds at most; tells whether none were left."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.take_marked(marks, limit) < limit:
-                return True
-        return False
-
     def run(self, chat_ids: Sequence[int], count_first: bool, deadline: float = math.inf) -> bool:
         """Works on the chats; tells whether all are done with, those set aside included.
 

@@ -29,12 +29,17 @@ class MarkedChats:
         self._seconds = seconds
         self._attempts = Attempts(name, work, counter)
 
-    def take_all(self) -> bool:
+    def take_all(self, must_wait: Callable[[], bool] = lambda: False) -> bool:
         """Takes marked chats and sees to them, for some seconds at most; tells whether none were left.
 
-        Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
+        Ends as well once it must wait. Raises RedisError where Redis is away. What a worker takes and does not finish
+        is found by the sweep.
         """
-        return self._attempts.take_all_marked(self._marks, self.largest_group, self._seconds)
+        deadline = time.monotonic() + self._seconds
+        while time.monotonic() < deadline and not must_wait():
+            if self._attempts.take_marked(self._marks, self.largest_group) < self.largest_group:
+                return True
+        return False
 
     def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
         """Sees to chats that a sweep has found, group by group; tells whether all are done with.

@@ -8,9 +8,8 @@ its row of `search_progress`, and moves the mark in the transaction that writes 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import prometheus_client
 
@@ -34,18 +33,15 @@ indexed_messages = prometheus_client.Counter(
 )
 
 
-def index_all(chat_ids: Collection[int], seconds: float = 5.0) -> bool:
-    """Indexes what changed in the chats; tells whether all of it was done in so many seconds.
+def index_all(chat_ids: Collection[int], is_over: Callable[[], bool] = lambda: False) -> list[int]:
+    """Indexes what changed in the chats, until it is over; gives the chats that have more.
 
     What is left is behind, and found by the sweep.
     """
-    deadline = time.monotonic() + seconds
     waiting = sorted(set(chat_ids))
-    while waiting:
-        if time.monotonic() > deadline:
-            return False
+    while waiting and not is_over():
         waiting = _index(waiting)
-    return True
+    return waiting
 
 
 def _index(chat_ids: Sequence[int]) -> list[int]:

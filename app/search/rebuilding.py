@@ -105,6 +105,6 @@ def _catch_up() -> Iterator[int]:
         with reading() as unit:
             found = indexing_queries.behind(unit, after, _LOOKED_AT, 0)
         for chat_id in found.chat_ids:
-            indexing.index_all([chat_id], seconds=float("inf"))
+            indexing.index_all([chat_id])
             yield 0
         after = found.last_chat_id

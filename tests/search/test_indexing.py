@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 from sqlalchemy import text
 
-from app.infra import jobs, sweeps
+from app.infra import busy, jobs, sweeps
 from app.infra.db import UnitOfWork, reading, unit_of_work
 from app.infra.redis import client
 from app.messages import service as messages
 from app.search import index_jobs, indexing, indexing_queries, lexemes
 from app.search.index import Document
 from app.search.indexing_queries import Change
+from config import settings
 from tests.factories import make_chat, make_users, run, scalar
+from tests.processes import eventually
 from tests.search.scenes import be_read, found, index, write
 
 Chat = tuple[int, int]
@@ -29,13 +32,15 @@ def chat() -> Chat:
 
 
 @pytest.fixture(autouse=True)
-def _no_other_work(alone: None) -> Iterator[None]:
+def _no_other_work(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All that tests before this one have left is indexed, and the sweep begins with the first chat."""
+    monkeypatch.setattr(settings(), "search_patience", 60)
     while index_jobs.sweep(age_seconds=0):
         pass
     run("DELETE FROM sweep_marks WHERE name = 'search'")
     yield
     run("DELETE FROM set_aside_jobs")
+    client().delete(busy.TOLD, index_jobs._WAITING_SINCE)
 
 
 def in_index(chat_id: int) -> list[int]:
@@ -248,8 +253,74 @@ def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
     chat_id, person = chat
     sent = write(chat_id, person, "hello")
     client().sadd(jobs.DIRTY_SEARCH, chat_id, "rubbish")
-    index_jobs.marked.take_all()
+    index_jobs.index_marked()
     assert in_index(chat_id) == sent
+
+
+def told_to_be_busy() -> None:
+    client().set(busy.TOLD, 1)
+
+
+def test_while_api_processes_are_busy_marked_chats_and_the_sweep_wait(chat: Chat) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
+    told_to_be_busy()
+    index_jobs.index_marked()
+    assert index_jobs.sweep(age_seconds=0) == 0
+    assert in_index(chat_id) == []
+    # It is marked again, which brings another job.
+    eventually(lambda: client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
+    client().delete(busy.TOLD)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def test_what_has_waited_for_so_long_waits_no_more_and_what_comes_next_waits_as_long(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    told_to_be_busy()
+    sent = write(chat_id, person, "hello")
+    for seconds, expected in ((0, []), (59, []), (61, sent)):
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: now + seconds)
+        client().sadd(jobs.DIRTY_SEARCH, chat_id)
+        index_jobs.index_marked()
+        assert in_index(chat_id) == expected
+    sent += write(chat_id, person, "again")
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent[:1]
+
+
+def test_indexing_ends_where_api_processes_become_busy_and_the_rest_is_marked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = make_users(2)
+    chats = [make_chat(people) for _ in range(3)]
+    sent = [write(chat_id, people[0], "hello")[0] for chat_id in chats]
+    monkeypatch.setattr(index_jobs.marked, "largest_group", 1)
+    begin = indexing_queries.hold
+
+    held: list[Sequence[int]] = []
+
+    def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
+        told_to_be_busy()
+        held.append(chat_ids)
+        return begin(unit, chat_ids)
+
+    monkeypatch.setattr(indexing_queries, "hold", hold)
+    client().sadd(jobs.DIRTY_SEARCH, *chats)
+    index_jobs.index_marked()
+    assert len(held) == 1
+    left = {str(chat_id).encode() for chat_id in chats if not in_index(chat_id)}
+    assert len(left) >= 2
+    eventually(lambda: client().smembers(jobs.DIRTY_SEARCH) >= left)
+    monkeypatch.setattr(settings(), "search_patience", 0)
+    index_jobs.index_marked()
+    assert [in_index(chat_id) for chat_id in chats] == [[message_id] for message_id in sent]
 
 
 def test_the_sweep_finds_what_was_lost_once_it_is_old_enough(chat: Chat) -> None:
