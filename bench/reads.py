@@ -27,6 +27,11 @@ _CHAT_MESSAGES = 1000
 _CIRCLE_MESSAGES = CIRCLE * _CHAT_MESSAGES
 _PLACES = 100
 
+# The page that somebody has read just before; its limit is that of reading it.
+_KEPT = "newest page, kept"
+_LIMITS = {_KEPT: "newest page"}
+_SETTING = "HISTORY_CACHE_SIZE"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -48,6 +53,7 @@ def _requests(kind: str, place: Place) -> Request:
     history = f"/api/chats/{place.chat}/messages"
     path, rows, ids = {
         "newest page": (history, "items", place.newest),
+        _KEPT: (history, "items", place.newest),
         "older page": (f"{history}?before={place.before}", "items", place.older),
         # The chat that was written to last comes first.
         "chats": ("/api/chats", "items", place.chats[::-1]),
@@ -56,7 +62,7 @@ def _requests(kind: str, place: Place) -> Request:
     return {"path": path, "token": place.token, "rows": rows, "ids": ids}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stored:
     """A started stack with so many messages."""
 
@@ -64,11 +70,14 @@ class _Stored:
     messages: int
     places: list[Place]
     scripts: dict[str, list[str]]
+    keeps_pages: bool = False
 
     @classmethod
     def on(cls, stack: Stack, messages: int) -> _Stored:
         """Fills a stack and starts it."""
         say(f"filling in {messages:,} messages")
+        # Pages are read from the database, but where it is said that they are not.
+        stack.environment[_SETTING] = "0"
         audience = fill(stack, [], circles=max(1, messages // _CIRCLE_MESSAGES), messages=_CHAT_MESSAGES)
         with stack.database() as database:
             found = places.sample(database, audience, _CHAT_MESSAGES, _PLACES)
@@ -79,6 +88,8 @@ class _Stored:
     def read(self, kind: str, options: Options, problems: list[str]) -> Figures:
         """One measurement: the API, and right after it the limit."""
         say(f"{kind} of {self.messages:,}")
+        if self.keeps_pages != (kind == _KEPT):
+            self._restart()
         plan: Plan = {
             "port": self.stack.port,
             "warm_up_seconds": options.seconds / 3,
@@ -90,7 +101,9 @@ class _Stored:
         }
         measured = run_load("bench.load_reads", plan)
         problems += [f"{kind} of {self.messages:,}: {problem}" for problem in measured["problems"]]
-        limit = pgbench.run(self.stack, self.scripts[kind], options.clients, max(1, round(options.seconds)))
+        limit = pgbench.run(
+            self.stack, self.scripts[_LIMITS.get(kind, kind)], options.clients, max(1, round(options.seconds))
+        )
         return {
             "requests/s": measured["rate"],
             "pgbench/s": limit.rate,
@@ -100,6 +113,15 @@ class _Stored:
             "API µs": measured["cpu_us"].get("api"),
             "database µs": measured["cpu_us"].get("database"),
         }
+
+    def _restart(self) -> None:
+        """From here on API processes keep pages, or do so no longer."""
+        self.keeps_pages = not self.keeps_pages
+        self.stack.environment.pop(_SETTING, None)
+        if not self.keeps_pages:
+            self.stack.environment[_SETTING] = "0"
+        self.stack.stop()
+        self.stack.start()
 
 
 def measure(options: Options) -> Table:
@@ -112,7 +134,7 @@ def measure(options: Options) -> Table:
             say("starting servers")
             kept_in = None if options.data is None else Path(options.data) / str(messages)
             stored.append(_Stored.on(exits.enter_context(running_stack(1, kept_in)), messages))
-        for kind in stored[0].scripts:
+        for kind in (*stored[0].scripts, _KEPT):
             # One after the other, round by round, so that a change of the machine's mood meets all of them.
             rounds = [[each.read(kind, options, problems) for each in stored] for _ in range(options.repeat)]
             medians = [middle([row[number] for row in rounds]) for number in range(len(stored))]

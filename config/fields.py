@@ -129,6 +129,9 @@ class Fields(BaseSettings):
     )
     max_body_size: ByteSize = Field(ByteSize(1_000_000), description="Largest JSON body of a request.")
     max_message_length: int = Field(4096, ge=1, le=65536, description="Characters of a message.")
+    history_cache_size: ByteSize = Field(
+        ByteSize(16_777_216), description="Bytes of pages of history that each API process keeps; 0: none."
+    )
     message_edit_window: Seconds = Field(48 * 3600, description="How long its sender may edit a message.")
     max_group_members: int = Field(200_000, ge=2, description="Members of a group.")
     max_added_members: int = Field(200, ge=1, description="Members that one request may add.")

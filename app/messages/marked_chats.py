@@ -29,17 +29,20 @@ class MarkedChats:
         self._seconds = seconds
         self._attempts = Attempts(name, work, counter)
 
-    def take_all(self, must_wait: Callable[[], bool] = lambda: False) -> bool:
+    def take_all(self) -> bool:
         """Takes marked chats and sees to them, for some seconds at most; tells whether none were left.
 
-        Ends as well once it must wait. Raises RedisError where Redis is away. What a worker takes and does not finish
-        is found by the sweep.
+        Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
         """
         deadline = time.monotonic() + self._seconds
-        while time.monotonic() < deadline and not must_wait():
-            if self._attempts.take_marked(self._marks, self.largest_group) < self.largest_group:
+        while time.monotonic() < deadline:
+            if self.take_some() < self.largest_group:
                 return True
         return False
+
+    def take_some(self) -> int:
+        """Takes a group of marked chats and sees to them; how many they were. Raises RedisError."""
+        return self._attempts.take_marked(self._marks, self.largest_group)
 
     def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
         """Sees to chats that a sweep has found, group by group; tells whether all are done with.

@@ -92,7 +92,7 @@ def forward_message(message_id: int, body: ForwardMessage, caller: Caller) -> An
 
 @blueprint.get("/chats/<int:chat_id>/messages")
 @operation(answers=HistoryPage, raises=(NotFound,))
-def history(chat_id: int, query: HistoryQuery, caller: Caller, unit: UnitOfWork) -> HistoryPage:
+def history(chat_id: int, query: HistoryQuery, caller: Caller, unit: UnitOfWork) -> bytes:
     """Read a chat's messages, newest first.
 
     By message id: `before`, `after` or `around` one; without any of them the newest.

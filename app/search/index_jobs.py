@@ -1,13 +1,14 @@
 """Which chats are indexed, when: those marked soon, and by the sweep all that were lost on the way.
 
-While API processes are busy neither is done, for SEARCH_PATIENCE at most: on the processors that sends need, indexing
-would cost them an eighth. See decision 0038.
+While API processes are busy both wait, for SEARCH_PATIENCE at most: on the processors that sends need, indexing would
+cost them an eighth. See decision 0038.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 from prometheus_client import Counter, Gauge
@@ -15,14 +16,15 @@ from prometheus_client import Counter, Gauge
 from app.infra import busy, jobs, sweeps
 from app.infra import redis as redis_connections
 from app.infra.db import reading, unit_of_work
+from app.infra.redis import RedisError
 from app.messages.marked_chats import MarkedChats
 from app.search import indexing
 from app.search import indexing_queries as queries
 from config import settings
 
 _SWEEP = "search"
-# In Redis: since when marked chats wait for API processes that are busy, in seconds (UTC).
-_WAITING_SINCE = "search:waiting_since"
+# In Redis: when no marked chat was left, in seconds (UTC). What is marked now has waited since then at most.
+_NONE_LEFT = "search:none_left"
 # Seconds after which a job leaves the rest to another one, so that others have their turn.
 _LONGEST_JOB = 5.0
 # What one sweep takes at most: chats that it looks at, and seconds.
@@ -40,46 +42,50 @@ chats_behind = Gauge(
 
 
 def _must_wait() -> bool:
-    """Whether API processes are busy, and what is marked has not waited for them for too long."""
-    patience = settings().search_patience
-    if not patience or not busy.is_told():
+    """Whether API processes are busy, and marked chats have not waited for them for too long."""
+    if not busy.is_told():
         return False
-    now = time.time()
-    since = cast("bytes | None", redis_connections.client().set(_WAITING_SINCE, now, nx=True, get=True))
-    return now < float(since or now) + patience
+    with suppress(RedisError):
+        none_left = cast("bytes | None", redis_connections.client().get(_NONE_LEFT))
+        return abs(time.time() - float(none_left or 0)) < settings().search_patience
+    return False
 
 
 def _index(chat_ids: Sequence[int]) -> None:
     deadline = time.monotonic() + _LONGEST_JOB
-    for chat_id in indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or _must_wait()):
-        jobs.mark_for_search(chat_id)
+    left = indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or _must_wait())
+    if left:
+        redis_connections.client().sadd(jobs.DIRTY_SEARCH, *left)
 
 
 marked = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, _index, chats_set_aside, _LONGEST_JOB)
 
 
 def index_marked() -> None:
-    """Indexes chats that were marked, for some seconds at most, and none while it must wait for API processes.
+    """Indexes chats that are marked, for some seconds at most, and none while it must wait for API processes.
 
-    What is left gets a job behind those of the queue. Raises RedisError.
+    What is left gets a job behind those of the queue, a moment later. Raises RedisError.
     """
     redis = redis_connections.client()
-    if marked.take_all(_must_wait):
-        redis.delete(_WAITING_SINCE)
-        return
-    left = cast("bytes | None", redis.spop(jobs.DIRTY_SEARCH))
-    if left is not None:
+    deadline = time.monotonic() + _LONGEST_JOB
+    while time.monotonic() < deadline and not _must_wait():
+        if marked.take_some() == 0:
+            redis.set(_NONE_LEFT, time.time())
+            return
+    left = cast("bytes | None", redis.srandmember(jobs.DIRTY_SEARCH))
+    if left is not None and left.isdigit():
+        # It is marked already: to mark it once more brings the job.
         jobs.mark_for_search(int(left))
 
 
 def sweep(age_seconds: int = _AGE_SECONDS) -> int:
     """Indexes chats that last changed at least so long ago and are behind; gives how many there were.
 
-    Goes on where the last one ended, and around: each looks at 50,000 chats. Does nothing while another sweep runs, nor
-    while it must wait for API processes.
+    While API processes are busy, it leaves those alone that may wait for them. Goes on where the last one ended, and
+    around: each looks at 50,000 chats. Does nothing while another sweep runs.
     """
-    if _must_wait():
-        return 0
+    if busy.is_told():
+        age_seconds += settings().search_patience
     with sweeps.only_one(_SWEEP) as alone:
         if not alone:
             return 0

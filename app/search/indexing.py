@@ -34,13 +34,12 @@ indexed_messages = prometheus_client.Counter(
 
 
 def index_all(chat_ids: Collection[int], is_over: Callable[[], bool] = lambda: False) -> list[int]:
-    """Indexes what changed in the chats, until it is over; gives the chats that have more.
-
-    What is left is behind, and found by the sweep.
-    """
+    """Indexes what changed in the chats, a batch at least, until it is over; gives the chats that have more."""
     waiting = sorted(set(chat_ids))
-    while waiting and not is_over():
+    while waiting:
         waiting = _index(waiting)
+        if is_over():
+            break
     return waiting
 
 

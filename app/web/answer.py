@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
+
 import structlog
-from gunicorn import util
+from gunicorn import SERVER, util
 from gunicorn.http import wsgi
 
 from config import settings
@@ -14,6 +17,12 @@ log = structlog.get_logger(__name__)
 _PIECE = 131_072
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """The lines of the server and of the date (RFC 9110, section 6.6.1), the same for all answers of a second."""
+    return f"Server: {SERVER}\r\nDate: {util.http_date(second)}\r\n"
+
+
 class WholeAnswer(wsgi.Response):  # type: ignore[misc]
     """An answer whose head leaves together with the beginning of its body.
 
@@ -22,6 +31,13 @@ class WholeAnswer(wsgi.Response):  # type: ignore[misc]
 
     headers_sent: bool
     _head = b""
+
+    def default_headers(self) -> list[str]:
+        """Those of gunicorn, which makes the date anew for each answer."""
+        connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
+        major, minor = self.req.version
+        lines = [f"HTTP/{major}.{minor} {self.status}\r\n", _date(int(time.time())), f"Connection: {connection}\r\n"]
+        return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
     def send_headers(self) -> None:
         """Makes the head ready; it leaves with the first bytes of the body, or at the end where there are none."""
@@ -47,7 +63,9 @@ class WholeAnswer(wsgi.Response):  # type: ignore[misc]
         self.sock.settimeout(settings().body_timeout)
         pieces = memoryview(data)
         try:
-            for start in range(0, len(data) or 1, _PIECE):
+            # Nearly always all of it goes at once, and `sendall` would first ask how much may.
+            sent = self.sock.send(pieces[:_PIECE]) if data else 0
+            for start in range(sent, len(data), _PIECE):
                 util.write(self.sock, pieces[start : start + _PIECE])
         except TimeoutError:
             log.info("answer_not_taken")

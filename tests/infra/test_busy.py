@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import requests
 
 from app.infra import busy
 from tests.processes import eventually, running_api
 
 
-def test_the_share_of_a_processor_is_what_was_used_since_it_was_asked_for() -> None:
+def test_the_share_of_a_processor_is_what_was_used_since_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment, used = 100.0, 7.0
+    monkeypatch.setattr(busy, "time", SimpleNamespace(monotonic=lambda: moment, process_time=lambda: used))
     load = busy.Load()
-    began, used = time.monotonic(), time.process_time()
-    while time.process_time() < used + 0.2:
-        pass
-    least = 0.2 / (time.monotonic() - began + 0.1)
-    assert load.share() > least * 0.9
-    time.sleep(0.3)
-    began, used = time.monotonic(), time.process_time()
-    assert load.share() < 0.2, "what was used before counts no more"
+    moment, used = 102.0, 8.0
+    assert load.share() == 0.5
+    moment, used = 106.0, 8.0
+    assert load.share() == 0.0
+    moment, used = 107.0, 10.0
+    assert load.share() == 2.0
 
 
 def test_an_api_process_that_is_busy_tells_so_for_a_moment(alone: None, data_dir: Path) -> None:
@@ -34,7 +35,16 @@ def test_an_api_process_that_is_busy_tells_so_for_a_moment(alone: None, data_dir
     eventually(lambda: not busy.is_told())
 
 
-def test_an_api_process_that_is_not_tells_nothing(alone: None, data_dir: Path) -> None:
-    with running_api(data_dir, BUSY_PERCENT="100") as api:
-        requests.get(f"{api.url}/readyz", timeout=60).raise_for_status()
-        assert not busy.is_told()
+def test_nobody_is_told_of_a_process_that_is_not(monkeypatch: pytest.MonkeyPatch, alone: None) -> None:
+    shares = iter((0.39, 0.4))
+    monkeypatch.setattr(busy.Load, "share", lambda _: next(shares))
+    monkeypatch.setattr(
+        busy, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0, process_time=lambda: 0)
+    )
+    with pytest.raises(StopIteration):
+        busy.keep_telling()
+    assert not busy.is_told()
+    shares = iter((0.41,))
+    with pytest.raises(StopIteration):
+        busy.keep_telling()
+    assert busy.is_told()

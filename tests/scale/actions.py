@@ -14,6 +14,7 @@ from app.messages import service as messages
 from app.messages import unread
 from app.messages.queries import Send, send_batch
 from app.messages.schemas import HistoryQuery
+from app.messages.service.kept_pages import kept_pages
 from app.sync import service as sync
 from bench import crowd as filling
 
@@ -118,6 +119,13 @@ def _sync(crowd: Crowd) -> None:
 
 
 def _history(crowd: Crowd) -> None:
+    kept_pages.cache_clear()
+    with reading() as unit:
+        messages.history(unit, crowd.busy, crowd.long, HistoryQuery())
+
+
+def _history_again(crowd: Crowd) -> None:
+    _history(crowd)
     with reading() as unit:
         messages.history(unit, crowd.busy, crowd.long, HistoryQuery())
 
@@ -152,6 +160,7 @@ _DOING: dict[str, Callable[[Crowd], None]] = {
     "sync, snapshot": _snapshot,
     "sync": _sync,
     "history": _history,
+    "history, again": _history_again,
     "read": _read,
     "send to the channel": _send_to_channel,
     "send to the group": _send_to_group,

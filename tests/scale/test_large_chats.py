@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import orjson
+
 from app.infra.db import reading, unit_of_work
 from app.messages import service as messages
 from app.messages import unread
@@ -68,7 +70,7 @@ def test_deleting_for_everyone_touches_no_member_and_the_worker_looks_at_each_on
     send_to(crowd.large, owner)
     unread.fan_out_all([crowd.large])
     with reading() as unit:
-        newest = messages.history(unit, owner, crowd.large, HistoryQuery(limit=1))["items"][0]["id"]
+        newest = orjson.loads(messages.history(unit, owner, crowd.large, HistoryQuery(limit=1)))["items"][0]["id"]
     with explained_statements() as asked, unit_of_work() as unit:
         messages.delete_message(unit, owner, newest, for_everyone=True)
     assert {s.name: s.rows for s in asked if s.rows > 10} == {}

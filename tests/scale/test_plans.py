@@ -27,6 +27,7 @@ STATEMENTS: dict[str, dict[str, int]] = {
     "sync, snapshot": {"sync_look": 200, "sync_page": _ALL_MINE + (_SYNC_PAGE + 1) * _SHOWN},
     "sync": {"sync_look": 200, "sync_page": _ALL_MINE + CHANGED * 2 * _SHOWN},
     "history": {"history_older": 51 + 4},
+    "history, again": {"history_older": 51 + 4, "history_view": 4},
     "read": {
         "read_target": 4,
         "lock_state": 1,

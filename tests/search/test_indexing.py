@@ -18,7 +18,6 @@ from app.search.index import Document
 from app.search.indexing_queries import Change
 from config import settings
 from tests.factories import make_chat, make_users, run, scalar
-from tests.processes import eventually
 from tests.search.scenes import be_read, found, index, write
 
 Chat = tuple[int, int]
@@ -35,12 +34,13 @@ def chat() -> Chat:
 def _no_other_work(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All that tests before this one have left is indexed, and the sweep begins with the first chat."""
     monkeypatch.setattr(settings(), "search_patience", 60)
+    client().delete(busy.TOLD)
     while index_jobs.sweep(age_seconds=0):
         pass
     run("DELETE FROM sweep_marks WHERE name = 'search'")
     yield
     run("DELETE FROM set_aside_jobs")
-    client().delete(busy.TOLD, index_jobs._WAITING_SINCE)
+    client().delete(busy.TOLD, index_jobs._NONE_LEFT, jobs.DIRTY_SEARCH)
 
 
 def in_index(chat_id: int) -> list[int]:
@@ -257,70 +257,112 @@ def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
     assert in_index(chat_id) == sent
 
 
-def told_to_be_busy() -> None:
+def api_is_busy(since_none_left: float = 0) -> None:
+    """API processes are busy; so many seconds ago no marked chat was left."""
+    client().set(index_jobs._NONE_LEFT, time.time() - since_none_left)
     client().set(busy.TOLD, 1)
 
 
-def test_while_api_processes_are_busy_marked_chats_and_the_sweep_wait(chat: Chat) -> None:
+def is_marked(chat_id: int) -> bool:
+    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
+
+
+def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    client().delete(jobs.DIRTY_SEARCH)
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+    api_is_busy()
+    index_jobs.index_marked()
+    assert in_index(chat_id) == []
+    assert is_marked(chat_id)
+    assert asked == [chat_id]
+    client().delete(busy.TOLD)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    assert asked == [chat_id]
+
+
+def test_what_has_waited_for_so_long_is_indexed_until_none_is_left_and_what_comes_next_waits_again(chat: Chat) -> None:
     chat_id, person = chat
     sent = write(chat_id, person, "hello")
     client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    told_to_be_busy()
+    # A test is over sooner.
+    api_is_busy(since_none_left=45)
     index_jobs.index_marked()
-    assert index_jobs.sweep(age_seconds=0) == 0
     assert in_index(chat_id) == []
-    # It is marked again, which brings another job.
-    eventually(lambda: client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
-    client().delete(busy.TOLD)
+    api_is_busy(since_none_left=61)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    write(chat_id, person, "again")
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    assert is_marked(chat_id)
+
+
+def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
+    monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 0)
+    sent = write(chat_id, person, "one", "two", "three")
+    api_is_busy(since_none_left=61)
+    index_jobs._index([chat_id])
+    assert in_index(chat_id) == sent[:1]
+    assert is_marked(chat_id)
+    monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 1000)
     index_jobs.index_marked()
     assert in_index(chat_id) == sent
 
 
-def test_what_has_waited_for_so_long_waits_no_more_and_what_comes_next_waits_as_long(
+def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_rest_is_marked_again(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat_id, person = chat
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now)
-    told_to_be_busy()
-    sent = write(chat_id, person, "hello")
-    for seconds, expected in ((0, []), (59, []), (61, sent)):
-        monkeypatch.setattr(time, "time", lambda seconds=seconds: now + seconds)
-        client().sadd(jobs.DIRTY_SEARCH, chat_id)
-        index_jobs.index_marked()
-        assert in_index(chat_id) == expected
-    sent += write(chat_id, person, "again")
-    client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent[:1]
-
-
-def test_indexing_ends_where_api_processes_become_busy_and_the_rest_is_marked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    people = make_users(2)
-    chats = [make_chat(people) for _ in range(3)]
-    sent = [write(chat_id, people[0], "hello")[0] for chat_id in chats]
-    monkeypatch.setattr(index_jobs.marked, "largest_group", 1)
+    monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
+    sent = write(chat_id, person, "one", "two", "three")
     begin = indexing_queries.hold
 
-    held: list[Sequence[int]] = []
-
     def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
-        told_to_be_busy()
-        held.append(chat_ids)
+        api_is_busy()
         return begin(unit, chat_ids)
 
     monkeypatch.setattr(indexing_queries, "hold", hold)
-    client().sadd(jobs.DIRTY_SEARCH, *chats)
+    client().delete(jobs.DIRTY_SEARCH)
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
     index_jobs.index_marked()
-    assert len(held) == 1
-    left = {str(chat_id).encode() for chat_id in chats if not in_index(chat_id)}
-    assert len(left) >= 2
-    eventually(lambda: client().smembers(jobs.DIRTY_SEARCH) >= left)
-    monkeypatch.setattr(settings(), "search_patience", 0)
-    index_jobs.index_marked()
-    assert [in_index(chat_id) for chat_id in chats] == [[message_id] for message_id in sent]
+    assert in_index(chat_id) == sent[:1]
+    assert is_marked(chat_id)
+
+
+def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_them(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    api_is_busy()
+    index_jobs.sweep(age_seconds=0)
+    assert in_index(chat_id) == []
+    asked: list[int] = []
+    behind = indexing_queries.behind
+
+    def note(unit: UnitOfWork, after: int, most: int, age_seconds: int) -> indexing_queries.Behind:
+        asked.append(age_seconds)
+        # As if the message were old.
+        return behind(unit, after, most, 0)
+
+    monkeypatch.setattr(indexing_queries, "behind", note)
+    index_jobs.sweep(age_seconds=10)
+    assert asked == [70]
+    assert in_index(chat_id) == sent, "it has waited for too long"
 
 
 def test_the_sweep_finds_what_was_lost_once_it_is_old_enough(chat: Chat) -> None:

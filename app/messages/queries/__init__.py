@@ -1,7 +1,7 @@
 """Every SQL statement about messages, but for the unread fan-out's."""
 
 from app.messages.queries.changing import Found, delete_for_everyone, delete_for_one, edit, find, hidden_from
-from app.messages.queries.reading import Page, Place, Row, by_seq, id_at, newer, older
+from app.messages.queries.reading import Page, Place, Row, View, by_seq, id_at, newer, older, view
 from app.messages.queries.sending import Remembered, Send, Sent, Undecided, remembered, send_alone, send_batch
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Send",
     "Sent",
     "Undecided",
+    "View",
     "by_seq",
     "delete_for_everyone",
     "delete_for_one",
@@ -25,4 +26,5 @@ __all__ = [
     "remembered",
     "send_alone",
     "send_batch",
+    "view",
 ]

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 # message by message for ids past it. The outer joins leave a row of nulls where a member's page is empty, and none
 # where the caller is no member.
 _PAGE = """
-    SELECT {columns}, c.last_seq, COALESCE($4, a.seq + $5), COALESCE(a.is_shown, false)
+    SELECT {columns}, {view}, c.last_seq, COALESCE($4, a.seq + $5), COALESCE(a.is_shown, false)
     FROM chat_members m
     JOIN chats c ON c.id = m.chat_id
     JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
@@ -34,7 +34,17 @@ _PAGE = """
     WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL
     ORDER BY x.seq {order}"""
 _PAGE_TYPES = ("bigint", "bigint", "bigint", "bigint", "bigint", "bigint", "integer")
-_PARTS = {"columns": columns("x"), "is_hidden": is_hidden("x", "$2"), "is_place_hidden": is_hidden("y", "$2")}
+# What a member sees of a chat: as of which revision, and past which seq; null for who has deleted messages for oneself.
+_VIEW = """
+    c.revision,
+    CASE WHEN (SELECT true FROM message_hides hide WHERE hide.user_id = $2 AND hide.chat_id = $1 LIMIT 1) IS NULL
+      THEN GREATEST(s.cleared_seq, m.history_from_seq) END"""
+_PARTS = {
+    "view": _VIEW,
+    "columns": columns("x"),
+    "is_hidden": is_hidden("x", "$2"),
+    "is_place_hidden": is_hidden("y", "$2"),
+}
 _OLDER = Prepared("history_older", _PAGE_TYPES, _PAGE.format(**_PARTS, side="<", order="DESC"))
 _NEWER = Prepared("history_newer", _PAGE_TYPES, _PAGE.format(**_PARTS, side=">", order="ASC"))
 
@@ -47,6 +57,16 @@ class Place(NamedTuple):
     shift: int = 0
 
 
+class View(NamedTuple):
+    """What a member sees of a chat: what there is at a revision, past `floor_seq`.
+
+    `floor_seq` is None for who sees less than that, with messages deleted for oneself in between.
+    """
+
+    revision: int
+    floor_seq: int | None
+
+
 class Page(NamedTuple):
     """Rows of messages, the chat's last seq, and the seq where the page began (None: no such message in the chat).
 
@@ -54,6 +74,7 @@ class Page(NamedTuple):
     """
 
     rows: list[Row]
+    view: View
     last_seq: int
     place_seq: int | None
     shows_place: bool
@@ -72,9 +93,27 @@ def newer(unit: UnitOfWork, user_id: int, chat_id: int, after: Place, limit: int
 def _page(found: list[Row]) -> Page | None:
     if not found:
         return None
-    about = found[0][COLUMN_COUNT:]
+    revision, floor_seq, *about = found[0][COLUMN_COUNT:]
     # Where a member's page is empty, its only row is one of nulls.
-    return Page([] if found[0][0] is None else found, *about)
+    return Page([] if found[0][0] is None else found, View(revision, floor_seq), *about)
+
+
+_VIEWED = Prepared(
+    "history_view",
+    ("bigint", "bigint"),
+    f"""
+    SELECT {_VIEW}
+    FROM chat_members m
+    JOIN chats c ON c.id = m.chat_id
+    JOIN user_chat_states s ON s.user_id = m.user_id AND s.chat_id = m.chat_id
+    WHERE m.chat_id = $1 AND m.user_id = $2 AND m.left_at IS NULL""",
+)
+
+
+def view(unit: UnitOfWork, user_id: int, chat_id: int) -> View | None:
+    """What the caller sees of a chat now; None where the caller is not a member."""
+    row = _VIEWED.row(unit.connection, chat_id, user_id)
+    return None if row is None else View._make(row)
 
 
 _BY_SEQ = Prepared(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from typing import TypeVar
 
 import orjson
 
-from app.chats.message import Message, least_id_at, present, tombstone
+from app.chats.message import COLUMN_COUNT, Message, least_id_at, present, tombstone
 from app.errors import NotFound
 from app.infra.db import UnitOfWork, reading
 from app.messages import events, queries
 from app.messages.schemas import HistoryPage, HistoryQuery
+from app.messages.service.kept_pages import PageKey, kept_pages
 from app.web.input import LARGEST_ID
 
-# Where a message's row holds its seq.
-_SEQ = 2
+Shown = TypeVar("Shown", queries.Page, queries.View)
+
+# Where a message's row holds its seq, and its file.
+_SEQ, _FILE = 2, COLUMN_COUNT - 1
 # Past every seq.
 _PAST_ALL = 2**62
 
@@ -48,43 +52,67 @@ def get_message(unit: UnitOfWork, user_id: int, message_id: int) -> Message:
     return find_visible(unit, user_id, message_id)[0]
 
 
-def history(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -> HistoryPage:
-    """A page of a chat's messages, newest first; raises NotFound for who is not in the chat."""
+def history(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -> bytes:
+    """The JSON of a HistoryPage, newest message first; raises NotFound for who is not in the chat."""
+    if query.around is None and query.after is None:
+        return _before(unit, user_id, PageKey(chat_id, query.before, query.limit))
+    return orjson.dumps(_around(unit, user_id, chat_id, query))
+
+
+def _before(unit: UnitOfWork, user_id: int, key: PageKey) -> bytes:
+    """The newest page, or the one before a message: the one that this process has, if that is of now."""
+    pages = kept_pages()
+    if key in pages:
+        kept = pages.find(key, _member_only(queries.view(unit, user_id, key.chat_id)))
+        if kept is not None:
+            return kept
+    page, is_whole = _older(unit, user_id, key.chat_id, key.before, key.limit + 1)
+    # The message itself is after the page, and may be gone like all others after it.
+    has_after = page.shows_place
+    if key.before is not None and not has_after:
+        is_whole = False
+        has_after = bool(_newer(unit, user_id, key.chat_id, key.before, 1, shift=-1).rows)
+    has_before = len(page.rows) > key.limit
+    json = orjson.dumps(_history_page(page.rows[: key.limit], has_before, has_after))
+    # Several statements are of several moments. What a file looks like changes without the message.
+    if is_whole and all(row[_FILE] is None for row in page.rows):
+        pages.keep(key, page.view, page.rows[-1][_SEQ] if has_before else None, json)
+    return json
+
+
+def _around(unit: UnitOfWork, user_id: int, chat_id: int, query: HistoryQuery) -> HistoryPage:
     limit = query.limit
     if query.around is not None:
         # The message itself with as many older as newer ones; both sides read one past their end.
         half = limit // 2
-        older = _older(unit, user_id, chat_id, query.around, limit - half + 1, shift=1)
+        older, _ = _older(unit, user_id, chat_id, query.around, limit - half + 1, shift=1)
         newer = _newer(unit, user_id, chat_id, query.around, half + 1)
         rows = newer.rows[:half][::-1] + older.rows[: limit - half]
         return _history_page(rows, len(older.rows) > limit - half, len(newer.rows) > half)
-    if query.after is not None:
-        page = _newer(unit, user_id, chat_id, query.after, limit + 1)
-        # The message itself is before the page, and may be gone like all others before it.
-        before = _older(unit, user_id, chat_id, query.after, 1, shift=1)
-        return _history_page(page.rows[:limit][::-1], bool(before.rows), len(page.rows) > limit)
-    page = _older(unit, user_id, chat_id, query.before, limit + 1)
-    # The message itself is after the page, and may be gone like all others after it.
-    has_after = page.shows_place
-    if query.before is not None and not has_after:
-        has_after = bool(_newer(unit, user_id, chat_id, query.before, 1, shift=-1).rows)
-    return _history_page(page.rows[:limit], len(page.rows) > limit, has_after)
+    assert query.after is not None
+    page = _newer(unit, user_id, chat_id, query.after, limit + 1)
+    # The message itself is before the page, and may be gone like all others before it.
+    before, _ = _older(unit, user_id, chat_id, query.after, 1, shift=1)
+    return _history_page(page.rows[:limit][::-1], bool(before.rows), len(page.rows) > limit)
 
 
 def _older(
     unit: UnitOfWork, user_id: int, chat_id: int, before_id: int | None, limit: int, shift: int = 0
-) -> queries.Page:
-    """Looks at the recent parts first, and at all only where the chat goes further back than they show."""
+) -> tuple[queries.Page, bool]:
+    """Looks at the recent parts first, and at all only where the chat goes further back than they show.
+
+    Tells as well whether one statement was enough.
+    """
     place = queries.Place(before_id, None, shift) if before_id else queries.Place(None, _PAST_ALL)
     least_id = max(0, min(before_id or LARGEST_ID, _newest_id()) - _RECENT)
-    page = _member_only(queries.older(unit, user_id, chat_id, place, least_id, limit))
+    page = first = _member_only(queries.older(unit, user_id, chat_id, place, least_id, limit))
     if page.place_seq is None:
         place = queries.Place(None, _first_seq_past(unit, chat_id, (before_id or 0) + shift, page.last_seq))
         page = _member_only(queries.older(unit, user_id, chat_id, place, least_id, limit))
     goes_further_back = min(page.place_seq or 0, page.last_seq + 1) > 1 and (not page.rows or page.rows[-1][_SEQ] > 1)
     if len(page.rows) < limit and least_id > 0 and goes_further_back:
         page = _member_only(queries.older(unit, user_id, chat_id, place, 0, limit))
-    return page
+    return page, page is first
 
 
 def _newer(unit: UnitOfWork, user_id: int, chat_id: int, after_id: int, limit: int, shift: int = 0) -> queries.Page:
@@ -108,10 +136,10 @@ def _first_seq_past(unit: UnitOfWork, chat_id: int, message_id: int, last_seq: i
     return low
 
 
-def _member_only(page: queries.Page | None) -> queries.Page:
-    if page is None:
+def _member_only(found: Shown | None) -> Shown:
+    if found is None:
         raise NotFound("There is no such chat, or you are not in it.")
-    return page
+    return found
 
 
 def _newest_id() -> int:
