@@ -62,7 +62,7 @@ def _requests(kind: str, place: Place) -> Request:
     return {"path": path, "token": place.token, "rows": rows, "ids": ids}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Stored:
     """A started stack with so many messages."""
 
@@ -70,7 +70,6 @@ class _Stored:
     messages: int
     places: list[Place]
     scripts: dict[str, list[str]]
-    keeps_pages: bool = False
 
     @classmethod
     def on(cls, stack: Stack, messages: int) -> _Stored:
@@ -88,8 +87,6 @@ class _Stored:
     def read(self, kind: str, options: Options, problems: list[str]) -> Figures:
         """One measurement: the API, and right after it the limit."""
         say(f"{kind} of {self.messages:,}")
-        if self.keeps_pages != (kind == _KEPT):
-            self._restart()
         plan: Plan = {
             "port": self.stack.port,
             "warm_up_seconds": options.seconds / 3,
@@ -114,12 +111,9 @@ class _Stored:
             "database µs": measured["cpu_us"].get("database"),
         }
 
-    def _restart(self) -> None:
-        """From here on API processes keep pages, or do so no longer."""
-        self.keeps_pages = not self.keeps_pages
-        self.stack.environment.pop(_SETTING, None)
-        if not self.keeps_pages:
-            self.stack.environment[_SETTING] = "0"
+    def keep_pages(self) -> None:
+        """From here on API processes keep pages."""
+        del self.stack.environment[_SETTING]
         self.stack.stop()
         self.stack.start()
 
@@ -134,7 +128,7 @@ def measure(options: Options) -> Table:
             say("starting servers")
             kept_in = None if options.data is None else Path(options.data) / str(messages)
             stored.append(_Stored.on(exits.enter_context(running_stack(1, kept_in)), messages))
-        for kind in (*stored[0].scripts, _KEPT):
+        for kind in stored[0].scripts:
             # One after the other, round by round, so that a change of the machine's mood meets all of them.
             rounds = [[each.read(kind, options, problems) for each in stored] for _ in range(options.repeat)]
             medians = [middle([row[number] for row in rounds]) for number in range(len(stored))]
@@ -142,6 +136,10 @@ def measure(options: Options) -> Table:
                 rows[f"{kind}, {each.messages:,} stored"] = row
                 if each is not stored[0]:
                     rows[f"{kind}, {each.messages:,} / {stored[0].messages:,}"] = _compared(row, medians[0])
+        # How much is stored has no part in it.
+        stored[0].keep_pages()
+        kept = [stored[0].read(_KEPT, options, problems) for _ in range(options.repeat)]
+        rows[f"{_KEPT}, {stored[0].messages:,} stored"] = middle(kept)
     return Table("reads", asdict(options), rows, problems)
 
 

@@ -29,8 +29,7 @@ class _Way(NamedTuple):
 
 _WAYS = {
     "unindexed": _Way("bench.unindexed:app", ("search",)),
-    # Chats are marked and jobs sent, and nobody does them: what a sender's process and its statements cost.
-    "marked": _Way("wsgi:app", ("search",)),
+    # Chats are marked, and wait for the API to be less busy.
     "indexed": _Way("wsgi:app", ()),
     # Workers index on the same cores meanwhile, as they do where a load outlasts their patience.
     "indexed at once": _Way("wsgi:app", (), patience=0),

@@ -59,6 +59,7 @@ def test_reads_answer_what_is_stored_and_compare_much_with_little(tmp_path: Path
         assert small["ratio"] == pytest.approx(small["requests/s"] / small["pgbench/s"])
         compared = rows[f"{kind}, 20,000 / 10,000"]
         assert compared["requests/s"] == pytest.approx(large["requests/s"] / small["requests/s"])
+    assert rows["newest page, kept, 10,000 stored"]["ratio"] > 0
 
 
 def test_filling_goes_on_with_what_a_kept_folder_holds(tmp_path: Path) -> None:

@@ -34,6 +34,6 @@ def test_a_run_sends_until_it_is_found_also_what_lost_its_job(tmp_path: Path) ->
 
 def test_a_run_compares_sending_with_indexing_and_without(tmp_path: Path) -> None:
     rows = short_run(tmp_path, "bench.search", "--rounds", "1", "--seconds", "1", "--parts", "sending")["rows"]
-    for name in ("unindexed", "marked", "indexed"):
+    for name in ("unindexed", "indexed", "indexed at once"):
         assert rows[f"sending, {name}"]["msg/s"] > 0
-    assert set(rows["sending, marked / unindexed"]) == set(rows["sending, unindexed"])
+    assert set(rows["sending, indexed at once / unindexed"]) == set(rows["sending, unindexed"])
