@@ -37,6 +37,8 @@ _SETTING = "HISTORY_CACHE_SIZE"
 class Options:
     """How to measure."""
 
+    workers: int
+    """API processes."""
     messages: tuple[int, ...]
     """How many messages are stored, the fewest first."""
     clients: int
@@ -127,7 +129,7 @@ def measure(options: Options) -> Table:
         for messages in options.messages:
             say("starting servers")
             kept_in = None if options.data is None else Path(options.data) / str(messages)
-            stored.append(_Stored.on(exits.enter_context(running_stack(1, kept_in)), messages))
+            stored.append(_Stored.on(exits.enter_context(running_stack(options.workers, kept_in)), messages))
         for kind in stored[0].scripts:
             # One after the other, round by round, so that a change of the machine's mood meets all of them.
             rounds = [[each.read(kind, options, problems) for each in stored] for _ in range(options.repeat)]
@@ -151,6 +153,7 @@ def _compared(large: Figures, small: Figures) -> Figures:
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     arguments = argparse.ArgumentParser(prog="python -m bench.reads", description=__doc__)
+    arguments.add_argument("--workers", type=int, default=1, help="API processes")
     arguments.add_argument("--messages", type=int, nargs="+", default=[10_000, 1_000_000], help="stored, each measured")
     arguments.add_argument("--large", action="store_true", help="10 million as well; keep them with --data")
     arguments.add_argument("--data", metavar="FOLDER", help="keeps the data sets there, and goes on with what is there")
@@ -165,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 where an answer was not what is stored."""
     given = parser().parse_args(arguments)
     messages = tuple(sorted({*given.messages, *([10_000_000] if given.large else [])}))
-    return publish([measure(Options(messages, given.clients, given.seconds, given.repeat, given.data))], given.json)
+    options = Options(given.workers, messages, given.clients, given.seconds, given.repeat, given.data)
+    return publish([measure(options)], given.json)
 
 
 if __name__ == "__main__":

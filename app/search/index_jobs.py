@@ -55,7 +55,9 @@ def _index(chat_ids: Sequence[int]) -> None:
     deadline = time.monotonic() + _LONGEST_JOB
     left = indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or _must_wait())
     if left:
-        redis_connections.client().sadd(jobs.DIRTY_SEARCH, *left)
+        # Otherwise the sweep finds them; no chat is to blame for Redis.
+        with suppress(RedisError):
+            redis_connections.client().sadd(jobs.DIRTY_SEARCH, *left)
 
 
 marked = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, _index, chats_set_aside, _LONGEST_JOB)
