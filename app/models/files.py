@@ -22,9 +22,9 @@ class File(Base):
 
     `sha256` is that of the bytes as they came; the worker fills it in where the API has not seen them all in a row.
     `copies_size` are the bytes of all that was made of it. `failure` says why a file is `failed`. Attempts are counted
-    before they begin; while it is `processing` the next one
-    is due at `try_after`. `unused_since` is null while a message or an avatar shows it. With `deleted_at` nobody sees
-    or sends it any more, and its objects are gone; the row stays until no message refers to it.
+    before they begin; while it is `processing` the next one is due at `try_after`. `unused_since` is null while a
+    message or an avatar shows it. With `deleted_at` nobody sees or sends it any more, and its objects are gone; the row
+    stays until no message refers to it.
     """
 
     __tablename__ = "files"

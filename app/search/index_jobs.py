@@ -25,8 +25,8 @@ from config import settings
 _SWEEP = "search"
 # In Redis: when no marked chat was left, in seconds (UTC). What is marked now has waited since then at most.
 _NONE_LEFT = "search:none_left"
-# Seconds after which a job leaves the rest to another one, so that others have their turn.
-_LONGEST_JOB = 5.0
+# Seconds after which a job leaves the rest to another one: where all queues share two processes, unread counts wait.
+_LONGEST_JOB = 1.0
 # What one sweep takes at most: chats that it looks at, and seconds.
 _LARGEST_ROUND = 50_000
 _LONGEST_RUN = 20.0
