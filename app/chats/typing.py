@@ -17,7 +17,7 @@ from config import settings
 
 
 class _Marks:
-    """The marks that this process took, and the one thread (a greenlet under gevent) that ends them."""
+    """The marks that this process took, and one thread (a greenlet under gevent) that ends them while there are any."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[int, int], tuple[float, int]] = {}
@@ -48,6 +48,10 @@ class _Marks:
             for (chat_id, user_id), (end, members_revision) in list(self._ends.items()):
                 if end <= now:
                     stop(chat_id, user_id, members_revision)
+            with self._lock:
+                if not self._ends:
+                    self._thread = None
+                    return
 
 
 _marks = _Marks()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app.chats import typing
+from config import settings
 from tests.people import connections, make_people
 from tests.processes import Api, running_api
 
@@ -29,3 +31,21 @@ def test_a_mark_that_is_not_repeated_ends_for_the_other_and_for_who_set_it(app: 
         mark = {"chat_id": chat_id, "user_id": ada.id}
         assert his.next("typing") == mark | {"is_typing": True}
         assert his.next("typing") == hers.next("typing") == mark | {"is_typing": False}
+
+
+def test_the_thread_that_ends_marks_is_there_while_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks, ended = typing._Marks(), []
+
+    def stop(chat_id: int, user_id: int, members_revision: int) -> None:
+        marks.drop(chat_id, user_id)
+        ended.append((chat_id, user_id, members_revision))
+
+    monkeypatch.setattr(typing, "stop", stop)
+    monkeypatch.setattr(settings(), "typing_expiry", 0)
+    for number in (1, 2):
+        marks.hold(number, 7, 3)
+        thread = marks._thread
+        assert thread is not None
+        thread.join()
+        assert ended[-1] == (number, 7, 3)
+    assert marks._thread is None
