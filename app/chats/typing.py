@@ -44,14 +44,21 @@ class _Marks:
     def _run(self) -> None:
         while True:
             time.sleep(0.5)
-            now = time.monotonic()
-            for (chat_id, user_id), (end, members_revision) in list(self._ends.items()):
-                if end <= now:
-                    stop(chat_id, user_id, members_revision)
+            for (chat_id, user_id), (_, members_revision) in self._take_ended().items():
+                stop(chat_id, user_id, members_revision)
             with self._lock:
                 if not self._ends:
                     self._thread = None
                     return
+
+    def _take_ended(self) -> dict[tuple[int, int], tuple[float, int]]:
+        """The marks whose time is over. One that is renewed meanwhile is another one."""
+        with self._lock:
+            now = time.monotonic()
+            ended = {key: mark for key, mark in self._ends.items() if mark[0] <= now}
+            for key in ended:
+                del self._ends[key]
+        return ended
 
 
 _marks = _Marks()

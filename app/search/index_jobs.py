@@ -1,7 +1,7 @@
 """Which chats are indexed, when: those marked soon, and by the sweep all that were lost on the way.
 
 While API processes are busy both wait, for SEARCH_PATIENCE at most: on the processors that sends need, indexing would
-cost them an eighth. See decision 0038.
+cost them up to an eighth. See decision 0038.
 """
 
 from __future__ import annotations
@@ -53,11 +53,22 @@ def _must_wait() -> bool:
 
 def _index(chat_ids: Sequence[int]) -> None:
     deadline = time.monotonic() + _LONGEST_JOB
-    left = indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or _must_wait())
+    is_overdue = busy.is_told() and not _must_wait()
+    left = indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or (not is_overdue and _must_wait()))
     if left:
         # Otherwise the sweep finds them; no chat is to blame for Redis.
         with suppress(RedisError):
-            redis_connections.client().sadd(jobs.DIRTY_SEARCH, *left)
+            _leave(left, is_overdue)
+
+
+def _leave(chat_ids: Sequence[int], is_overdue: bool) -> None:
+    """Marks chats for another job. Those that have waited for long enough do not begin anew."""
+    redis = redis_connections.client()
+    redis.sadd(jobs.DIRTY_SEARCH, *chat_ids)
+    if is_overdue:
+        # A job beside this one may have found none left, as these were taken.
+        redis.delete(_NONE_LEFT)
+    jobs.mark_for_search(chat_ids[0])
 
 
 marked = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, _index, chats_set_aside, _LONGEST_JOB)

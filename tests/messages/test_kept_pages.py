@@ -153,6 +153,10 @@ def test_a_page_that_several_statements_told_is_not_kept(pages: KeptPages) -> No
         assert PageKey(chat, before, 3) not in pages, "they are of several moments"
     page(people[0], chat, first)
     assert PageKey(chat, first, 3) in pages
+    with unit_of_work() as unit:
+        messages.delete_message(unit, people[0], first, for_everyone=True)
+    page(people[0], chat)
+    assert PageKey(chat, None, 3) not in pages, "older parts were looked at, too"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from sqlalchemy import text
@@ -305,21 +305,43 @@ def test_what_has_waited_for_so_long_is_indexed_until_none_is_left_and_what_come
     assert is_marked(chat_id)
 
 
-def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew(
+def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_though_another_found_none_left(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    client().delete(jobs.DIRTY_SEARCH)
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+
+    def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
+        index_jobs.index_marked()
+        assert index_jobs._must_wait(), "a job beside this one has found none left"
+        assert not is_over(), "what this one has taken has waited for long enough"
+        return list(chat_ids)
+
+    api_is_busy(since_none_left=61)
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_all", index_all)
+        index_jobs._index([chat_id])
+    assert is_marked(chat_id)
+    assert asked == [chat_id]
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     chat_id, person = chat
     monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
     monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
     monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 0)
     sent = write(chat_id, person, "one", "two", "three")
-    api_is_busy(since_none_left=61)
-    index_jobs._index([chat_id])
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+    index_jobs.sweep(age_seconds=0)
     assert in_index(chat_id) == sent[:1]
     assert is_marked(chat_id)
-    monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 1000)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
+    assert asked == [chat_id]
 
 
 def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_rest_is_marked_again(
