@@ -11,7 +11,10 @@ from app.infra.db import reading, unit_of_work
 from app.messages import statuses
 from app.search import indexing, service
 from app.search.schemas import MessageSearch
-from tests.factories import run
+from tests.factories import run, scalar
+
+Chat = tuple[int, int]
+"""A chat, and one of its members."""
 
 
 def found(user_id: int, q: str = "", **asked: Any) -> list[int]:
@@ -82,3 +85,18 @@ def be_read(chat_id: int, after_seq: int = 0, *, is_read: bool = True) -> None:
 def leave(chat_id: int, user_id: int) -> None:
     """Ends a membership."""
     run("UPDATE chat_members SET left_at = now() WHERE chat_id = :c AND user_id = :u", c=chat_id, u=user_id)
+
+
+def in_index(chat_id: int) -> list[int]:
+    """The ids of a chat's messages that are in the index."""
+    with reading() as unit:
+        statement = text("SELECT message_id FROM message_search WHERE chat_id = :c ORDER BY message_id")
+        return list(unit.execute(statement, {"c": chat_id}).scalars())
+
+
+def is_behind(chat_id: int) -> bool:
+    """Whether a chat has changed since it was indexed."""
+    statement = """
+        SELECT c.revision > coalesce(p.revision, 0) FROM chats c LEFT JOIN search_progress p ON p.chat_id = c.id
+        WHERE c.id = :c"""
+    return bool(scalar(statement, c=chat_id))

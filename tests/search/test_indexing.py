@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import text
 
-from app.infra import busy, jobs, sweeps
 from app.infra.db import UnitOfWork, reading, unit_of_work
-from app.infra.redis import client
 from app.messages import service as messages
-from app.search import index_jobs, indexing, indexing_queries, lexemes
-from app.search.index import Document
+from app.search import indexing, indexing_queries
 from app.search.indexing_queries import Change
-from config import settings
-from tests.factories import make_chat, make_users, run, scalar
-from tests.search.scenes import be_read, found, index, write
+from tests.factories import make_chat, make_users, scalar
+from tests.search.scenes import Chat, be_read, found, in_index, index, is_behind, write
 
-Chat = tuple[int, int]
-
-
-@pytest.fixture
-def chat() -> Chat:
-    """A new chat, and one of its three members."""
-    people = make_users(3)
-    return make_chat(people), people[0]
-
-
-@pytest.fixture(autouse=True)
-def _no_other_work(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All that tests before this one have left is indexed, and the sweep begins with the first chat."""
-    monkeypatch.setattr(settings(), "search_patience", 60)
-    client().delete(busy.TOLD)
-    while index_jobs.sweep(age_seconds=0):
-        pass
-    run("DELETE FROM sweep_marks WHERE name = 'search'")
-    yield
-    run("DELETE FROM set_aside_jobs")
-    client().delete(busy.TOLD, index_jobs._NONE_LEFT, jobs.DIRTY_SEARCH)
-
-
-def in_index(chat_id: int) -> list[int]:
-    with reading() as unit:
-        statement = text("SELECT message_id FROM message_search WHERE chat_id = :c ORDER BY message_id")
-        return list(unit.execute(statement, {"c": chat_id}).scalars())
-
-
-def is_behind(chat_id: int) -> bool:
-    statement = """
-        SELECT c.revision > coalesce(p.revision, 0) FROM chats c LEFT JOIN search_progress p ON p.chat_id = c.id
-        WHERE c.id = :c"""
-    return bool(scalar(statement, c=chat_id))
+pytestmark = pytest.mark.usefixtures("alone_with_the_index")
 
 
 def test_new_edited_and_deleted_messages_come_into_the_index_and_go(chat: Chat) -> None:
@@ -247,205 +209,6 @@ def test_indexing_beside_writing_and_beside_indexing_leaves_nothing_out() -> Non
         for word in ("changed", "number"):
             ids = unit.execute(stored, {"c": chats, "t": f"{word}%"}).scalars()
             assert found(people[0], word) == sorted(ids, reverse=True)
-
-
-def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    client().sadd(jobs.DIRTY_SEARCH, chat_id, "rubbish")
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-
-
-def api_is_busy(since_none_left: float = 0) -> None:
-    """API processes are busy; so many seconds ago no marked chat was left."""
-    client().set(index_jobs._NONE_LEFT, time.time() - since_none_left)
-    client().set(busy.TOLD, 1)
-
-
-def is_marked(chat_id: int) -> bool:
-    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
-
-
-def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    client().delete(jobs.DIRTY_SEARCH)
-    client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    asked: list[int] = []
-    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
-    api_is_busy()
-    index_jobs.index_marked()
-    assert in_index(chat_id) == []
-    assert is_marked(chat_id)
-    assert asked == [chat_id]
-    client().delete(busy.TOLD)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-    assert asked == [chat_id]
-
-
-def test_what_has_waited_for_so_long_is_indexed_until_none_is_left_and_what_comes_next_waits_again(chat: Chat) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    # A test is over sooner.
-    api_is_busy(since_none_left=45)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == []
-    api_is_busy(since_none_left=61)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-    write(chat_id, person, "again")
-    client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-    assert is_marked(chat_id)
-
-
-def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_though_another_found_none_left(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    client().delete(jobs.DIRTY_SEARCH)
-    asked: list[int] = []
-    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
-
-    def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
-        index_jobs.index_marked()
-        assert index_jobs._must_wait(), "a job beside this one has found none left"
-        assert not is_over(), "what this one has taken has waited for long enough"
-        return list(chat_ids)
-
-    api_is_busy(since_none_left=61)
-    with monkeypatch.context() as patch:
-        patch.setattr(indexing, "index_all", index_all)
-        index_jobs._index([chat_id])
-    assert is_marked(chat_id)
-    assert asked == [chat_id]
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-
-
-def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    chat_id, person = chat
-    monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
-    monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
-    monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 0)
-    sent = write(chat_id, person, "one", "two", "three")
-    asked: list[int] = []
-    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
-    index_jobs.sweep(age_seconds=0)
-    assert in_index(chat_id) == sent[:1]
-    assert is_marked(chat_id)
-    assert asked == [chat_id]
-
-
-def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_rest_is_marked_again(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat_id, person = chat
-    monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
-    monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
-    sent = write(chat_id, person, "one", "two", "three")
-    begin = indexing_queries.hold
-
-    def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
-        api_is_busy()
-        return begin(unit, chat_ids)
-
-    monkeypatch.setattr(indexing_queries, "hold", hold)
-    client().delete(jobs.DIRTY_SEARCH)
-    client().sadd(jobs.DIRTY_SEARCH, chat_id)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent[:1]
-    assert is_marked(chat_id)
-
-
-def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_them(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    api_is_busy()
-    index_jobs.sweep(age_seconds=0)
-    assert in_index(chat_id) == []
-    asked: list[int] = []
-    behind = indexing_queries.behind
-
-    def note(unit: UnitOfWork, after: int, most: int, age_seconds: int) -> indexing_queries.Behind:
-        asked.append(age_seconds)
-        # As if the message were old.
-        return behind(unit, after, most, 0)
-
-    monkeypatch.setattr(indexing_queries, "behind", note)
-    index_jobs.sweep(age_seconds=10)
-    assert asked == [70]
-    assert in_index(chat_id) == sent, "it has waited for too long"
-
-
-def test_the_sweep_finds_what_was_lost_once_it_is_old_enough(chat: Chat) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    index_jobs.sweep()
-    assert in_index(chat_id) == [], "its own job may still come"
-    assert index_jobs.sweep(age_seconds=0) >= 1
-    assert in_index(chat_id) == sent
-    assert index_jobs.sweep(age_seconds=0) == 0
-
-
-def test_the_sweep_goes_around_all_chats_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = make_users(2)
-    chats = [make_chat(people) for _ in range(7)]
-    for chat_id in chats:
-        write(chat_id, people[0], "hello")
-    monkeypatch.setattr(index_jobs, "_LARGEST_ROUND", 3)
-    run("INSERT INTO sweep_marks (name, message_id) VALUES ('search', :before)", before=chats[2])
-    for _ in range(2):
-        index_jobs.sweep(age_seconds=0)
-    assert [is_behind(chat_id) for chat_id in chats] == [True] * 3 + [False] * 4
-    rounds = int(str(scalar("SELECT count(*) FROM chats"))) // 3 + 2
-    for _ in range(rounds):
-        index_jobs.sweep(age_seconds=0)
-    assert not any(is_behind(chat_id) for chat_id in chats)
-
-
-def test_only_one_sweep_runs_at_a_time(chat: Chat) -> None:
-    chat_id, person = chat
-    write(chat_id, person, "hello")
-    with sweeps.only_one("search"):
-        assert index_jobs.sweep(age_seconds=0) == 0
-    assert is_behind(chat_id)
-
-
-def test_a_chat_that_cannot_be_indexed_holds_no_other_up_and_is_set_aside(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    people = make_users(2)
-    good = make_chat(people)
-    chat_id, person = chat
-    write(chat_id, person, "poison")
-    real = lexemes.vector
-
-    def failing(document: Document) -> str:
-        if document.text == "poison":
-            raise ValueError("cannot be taken apart")
-        return real(document)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lexemes, "vector", failing)
-        for _ in range(4):
-            sent = write(good, people[0], "hello")
-            index_jobs.sweep(age_seconds=0)
-            assert in_index(good)[-1:] == sent
-    set_aside = "SELECT attempts FROM set_aside_jobs WHERE job = 'search.index_messages' AND subject = :c"
-    assert scalar(set_aside, c=str(chat_id)) == 3
-    assert is_behind(chat_id)
-    assert index_jobs.marked.retry_set_aside() == 1
-    assert not is_behind(chat_id)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,225 @@
+"""Which chats are indexed, when: those marked, those that wait while the API is busy, and those that were lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from app.infra import busy, jobs, sweeps
+from app.infra.db import UnitOfWork
+from app.infra.redis import client
+from app.search import index_jobs, indexing, indexing_queries, lexemes
+from app.search.index import Document
+from tests.factories import make_chat, make_users, run, scalar
+from tests.search.scenes import Chat, in_index, is_behind, write
+
+pytestmark = pytest.mark.usefixtures("alone_with_the_index")
+
+
+def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    client().sadd(jobs.DIRTY_SEARCH, chat_id, "rubbish")
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def api_is_busy(since_none_left: float = 0) -> None:
+    """API processes are busy; so many seconds ago no marked chat was left."""
+    client().set(index_jobs._NONE_LEFT, time.time() - since_none_left)
+    client().set(busy.TOLD, 1)
+
+
+def mark(chat_id: int) -> None:
+    """Marks a chat, and no other one."""
+    client().delete(jobs.DIRTY_SEARCH)
+    client().sadd(jobs.DIRTY_SEARCH, chat_id)
+
+
+def index_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch of indexing has one message."""
+    monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
+    monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
+
+
+def is_marked(chat_id: int) -> bool:
+    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
+
+
+def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    mark(chat_id)
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+    api_is_busy()
+    index_jobs.index_marked()
+    assert in_index(chat_id) == []
+    assert is_marked(chat_id)
+    assert asked == [chat_id]
+    client().delete(busy.TOLD)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    assert asked == [chat_id]
+
+
+def test_what_has_waited_for_so_long_is_indexed_until_none_is_left_and_what_comes_next_waits_again(chat: Chat) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    mark(chat_id)
+    # A test is over sooner.
+    api_is_busy(since_none_left=45)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == []
+    api_is_busy(since_none_left=61)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    write(chat_id, person, "again")
+    mark(chat_id)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+    assert is_marked(chat_id)
+
+
+def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_though_another_found_none_left(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    client().delete(jobs.DIRTY_SEARCH)
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+
+    def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
+        index_jobs.index_marked()
+        assert index_jobs._must_wait(), "a job beside this one has found none left"
+        assert not is_over(), "what this one has taken has waited for long enough"
+        return list(chat_ids)
+
+    api_is_busy(since_none_left=61)
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_all", index_all)
+        index_jobs._index([chat_id])
+    assert is_marked(chat_id)
+    assert asked == [chat_id]
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_id, person = chat
+    index_one_by_one(monkeypatch)
+    monkeypatch.setattr(index_jobs, "_LONGEST_JOB", 0)
+    sent = write(chat_id, person, "one", "two", "three")
+    asked: list[int] = []
+    monkeypatch.setattr(jobs, "mark_for_search", asked.append)
+    index_jobs.sweep(age_seconds=0)
+    assert in_index(chat_id) == sent[:1]
+    assert is_marked(chat_id)
+    assert asked == [chat_id]
+
+
+def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_rest_is_marked_again(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    index_one_by_one(monkeypatch)
+    sent = write(chat_id, person, "one", "two", "three")
+    begin = indexing_queries.hold
+
+    def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
+        api_is_busy()
+        return begin(unit, chat_ids)
+
+    monkeypatch.setattr(indexing_queries, "hold", hold)
+    mark(chat_id)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent[:1]
+    assert is_marked(chat_id)
+
+
+def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_them(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    api_is_busy()
+    index_jobs.sweep(age_seconds=0)
+    assert in_index(chat_id) == []
+    asked: list[int] = []
+    behind = indexing_queries.behind
+
+    def note(unit: UnitOfWork, after: int, most: int, age_seconds: int) -> indexing_queries.Behind:
+        asked.append(age_seconds)
+        # As if the message were old.
+        return behind(unit, after, most, 0)
+
+    monkeypatch.setattr(indexing_queries, "behind", note)
+    index_jobs.sweep(age_seconds=10)
+    assert asked == [70]
+    assert in_index(chat_id) == sent, "it has waited for too long"
+
+
+def test_the_sweep_finds_what_was_lost_once_it_is_old_enough(chat: Chat) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    index_jobs.sweep()
+    assert in_index(chat_id) == [], "its own job may still come"
+    assert index_jobs.sweep(age_seconds=0) >= 1
+    assert in_index(chat_id) == sent
+    assert index_jobs.sweep(age_seconds=0) == 0
+
+
+def test_the_sweep_goes_around_all_chats_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make_users(2)
+    chats = [make_chat(people) for _ in range(7)]
+    for chat_id in chats:
+        write(chat_id, people[0], "hello")
+    monkeypatch.setattr(index_jobs, "_LARGEST_ROUND", 3)
+    run("INSERT INTO sweep_marks (name, message_id) VALUES ('search', :before)", before=chats[2])
+    for _ in range(2):
+        index_jobs.sweep(age_seconds=0)
+    assert [is_behind(chat_id) for chat_id in chats] == [True] * 3 + [False] * 4
+    rounds = int(str(scalar("SELECT count(*) FROM chats"))) // 3 + 2
+    for _ in range(rounds):
+        index_jobs.sweep(age_seconds=0)
+    assert not any(is_behind(chat_id) for chat_id in chats)
+
+
+def test_only_one_sweep_runs_at_a_time(chat: Chat) -> None:
+    chat_id, person = chat
+    write(chat_id, person, "hello")
+    with sweeps.only_one("search"):
+        assert index_jobs.sweep(age_seconds=0) == 0
+    assert is_behind(chat_id)
+
+
+def test_a_chat_that_cannot_be_indexed_holds_no_other_up_and_is_set_aside(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = make_users(2)
+    good = make_chat(people)
+    chat_id, person = chat
+    write(chat_id, person, "poison")
+    real = lexemes.vector
+
+    def failing(document: Document) -> str:
+        if document.text == "poison":
+            raise ValueError("cannot be taken apart")
+        return real(document)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lexemes, "vector", failing)
+        for _ in range(4):
+            sent = write(good, people[0], "hello")
+            index_jobs.sweep(age_seconds=0)
+            assert in_index(good)[-1:] == sent
+    set_aside = "SELECT attempts FROM set_aside_jobs WHERE job = 'search.index_messages' AND subject = :c"
+    assert scalar(set_aside, c=str(chat_id)) == 3
+    assert is_behind(chat_id)
+    assert index_jobs.marked.retry_set_aside() == 1
+    assert not is_behind(chat_id)
