@@ -277,7 +277,7 @@ class Fields(BaseSettings):
         40,
         ge=1,
         le=100,
-        description="Percent of a processor above which an API process is busy, and indexing waits for it.",
+        description="Percent of a processor above which an API process, each by itself, is busy: indexing waits.",
     )
     fanout_batch: int = Field(
         1000,

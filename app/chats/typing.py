@@ -45,7 +45,7 @@ class _Marks:
         while True:
             time.sleep(0.5)
             for (chat_id, user_id), (_, members_revision) in self._take_ended().items():
-                stop(chat_id, user_id, members_revision)
+                events.typing(chat_id, members_revision, user_id, False, None)
             with self._lock:
                 if not self._ends:
                     self._thread = None

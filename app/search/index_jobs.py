@@ -1,7 +1,7 @@
 """Which chats are indexed, when: those marked soon, and by the sweep all that were lost on the way.
 
 While API processes are busy both wait, for SEARCH_PATIENCE at most: on the processors that sends need, indexing would
-cost them up to an eighth. See decision 0038.
+cost them a tenth or more. See decision 0038.
 """
 
 from __future__ import annotations

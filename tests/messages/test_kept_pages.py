@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import orjson
 import pytest
@@ -19,6 +19,7 @@ from app.messages.schemas import HistoryQuery
 from app.messages.service import reading as rules
 from app.messages.service.kept_pages import _OVERHEAD, KeptPages, PageKey
 from tests.factories import make_chat, make_users, run
+from tests.people import Person
 from tests.scale.explaining import explained_statements
 from tests.search.scenes import leave, write
 from tests.search.town import Town
@@ -124,6 +125,16 @@ def test_who_is_no_member_any_more_gets_nothing_that_is_kept() -> None:
     leave(chat, people[1])
     assert page(people[1], chat) is None
     assert page(people[0], chat) is not None
+
+
+def test_whoever_is_signed_out_gets_nothing_that_is_kept(people: Callable[[int], list[Person]]) -> None:
+    ada, bob = people(2)
+    chat = ada.direct_chat(bob)
+    ada.send(chat, "hello")
+    assert ada.get(f"/chats/{chat}/messages") == bob.get(f"/chats/{chat}/messages")
+    assert bob.call("POST", "/auth/logout").status_code in (200, 204)
+    assert bob.call("GET", f"/chats/{chat}/messages").status_code == 401
+    assert len(ada.get(f"/chats/{chat}/messages")["items"]) == 1
 
 
 def test_a_page_with_a_file_is_not_kept_as_what_it_looks_like_changes_without_the_message(pages: KeptPages) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.chats import typing
+from app.chats import events, typing
 from config import settings
 from tests.people import connections, make_people
 from tests.processes import Api, running_api
@@ -33,19 +33,23 @@ def test_a_mark_that_is_not_repeated_ends_for_the_other_and_for_who_set_it(app: 
         assert his.next("typing") == hers.next("typing") == mark | {"is_typing": False}
 
 
-def test_the_thread_that_ends_marks_is_there_while_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    marks, ended = typing._Marks(), []
+def test_the_thread_that_ends_marks_is_there_while_there_are_any_and_ends_a_renewed_one_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marks, told = typing._Marks(), []
 
-    def stop(chat_id: int, user_id: int, members_revision: int) -> None:
-        marks.drop(chat_id, user_id)
-        ended.append((chat_id, user_id, members_revision))
+    def tell(chat_id: int, members_revision: int, user_id: int, is_typing: bool, _: str | None) -> None:
+        told.append((chat_id, members_revision, user_id, is_typing))
+        if told == [(1, 3, 7, False)]:
+            # Renewed just when it ends.
+            marks.hold(1, 7, 4)
 
-    monkeypatch.setattr(typing, "stop", stop)
+    monkeypatch.setattr(events, "typing", tell)
     monkeypatch.setattr(settings(), "typing_expiry", 0)
     for number in (1, 2):
         marks.hold(number, 7, 3)
         thread = marks._thread
         assert thread is not None
         thread.join()
-        assert ended[-1] == (number, 7, 3)
+    assert told == [(1, 3, 7, False), (1, 4, 7, False), (2, 3, 7, False)]
     assert marks._thread is None
