@@ -16,7 +16,6 @@ Longer answers to GET have an ETag (RFC 9110, section 8.8.3); one that the clien
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from app.web.authentication import Caller, LinkQuery, link_caller, live_session,
 from app.web.input import read_body, read_headers, read_query
 from app.web.limits import limit_action
 from app.web.links import signed_for
+from app.web.ready import Ready, SameForAll, tag_of
 
 Authentication = Literal["session", "token", "link", "none"]
 
@@ -199,11 +199,11 @@ def _response(result: Any, status: int, caller: Caller | None) -> Response:
     if result is None:
         return Response(status=204 if status == 200 else status, headers=headers)
     content = result if isinstance(result, bytes) else orjson.dumps(result)
-    if caller is not None:
+    if caller is not None and not isinstance(content, SameForAll):
         content = signed_for(content, caller.user_id)
     if status == HTTPStatus.OK and request.method in ("GET", "HEAD") and len(content) >= _LEAST_TAGGED:
-        tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        tag = tag_of(content)
         headers = {**headers, "ETag": f"W/{tag}", "Cache-Control": "private, no-cache"}
         if tag in request.headers.get("If-None-Match", ""):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(content, status=status, headers=headers, content_type="application/json")
+    return Ready(content, status=status, headers=headers, content_type="application/json")

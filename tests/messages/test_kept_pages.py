@@ -41,7 +41,7 @@ def page(person: int, chat: int, before: int | None = None, limit: int = 3) -> b
     """A page as somebody sees it; None for who is not in the chat."""
     try:
         with reading() as unit:
-            return messages.history(unit, person, chat, HistoryQuery(before=before, limit=limit))
+            return bytes(messages.history(unit, person, chat, HistoryQuery(before=before, limit=limit)))
     except NotFound:
         return None
 

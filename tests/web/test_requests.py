@@ -68,6 +68,18 @@ def test_a_request_writes_one_access_line(
     }
 
 
+@pytest.mark.parametrize(("level", "written"), [("debug", 1), ("info", 1), ("warning", 0)])
+def test_access_lines_are_written_from_their_level_on(
+    client: FlaskClient, capsys: Lines, level: str, written: int
+) -> None:
+    configure_logging(load(log_format="json", log_level=level))
+    try:
+        client.get("/nowhere")
+        assert len(_lines(capsys)) == written
+    finally:
+        configure_logging(settings())
+
+
 @pytest.mark.usefixtures("json_logs")
 def test_a_strange_path_cannot_write_lines_of_its_own(client: FlaskClient, capsys: Lines) -> None:
     client.get("/a%0A%7B%22event%22:%22forged%22%7D%1b[31m%ff" + "x" * 5000)

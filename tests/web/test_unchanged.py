@@ -37,6 +37,21 @@ def test_a_page_that_has_not_changed_is_not_sent_again_and_one_that_has_is(peopl
     assert changed.headers["ETag"] != tag
 
 
+def test_the_head_of_a_page_says_what_the_page_is(people: People) -> None:
+    ada, bob = people(2)
+    chat_id = ada.group(bob)
+    for number in range(5):
+        ada.send(chat_id, f"hello {number}")
+    path = f"/chats/{chat_id}/messages"
+    # Read anew, and then as it is kept.
+    for _ in range(2):
+        page, head = ask(ada, path), ada.call("HEAD", path)
+        assert head.content == b""
+        for name in ("ETag", "Content-Length", "Content-Type", "Cache-Control"):
+            assert head.headers[name] == page.headers[name], name
+        assert int(head.headers["Content-Length"]) == len(page.content)
+
+
 def test_a_tag_opens_nothing_to_who_may_not_see_it(people: People) -> None:
     ada, bob, eve = people(3)
     chat_id = ada.group(bob)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.messages.queries import View
+from app.web.ready import SameForAll
 from config import settings
 
 # Bytes of memory that a page takes besides its JSON, in Python 3.11.
@@ -30,7 +31,7 @@ class _Kept(NamedTuple):
     view: View
     least_seq: int | None
     """Of the page and the message past its end; None where there is none past it."""
-    json: bytes
+    json: SameForAll
 
     def fits(self, view: View) -> bool:
         """Whether it is the page that somebody with this view sees."""
@@ -52,7 +53,7 @@ class KeptPages:
         """Whether there is such a page, of whatever revision."""
         return key in self._pages
 
-    def find(self, key: PageKey, view: View) -> bytes | None:
+    def find(self, key: PageKey, view: View) -> SameForAll | None:
         """The JSON of the page for somebody with this view."""
         kept = self._pages.get(key)
         if kept is None or not kept.fits(view):
@@ -68,7 +69,7 @@ class KeptPages:
         if view.floor_seq is None or len(json) + _OVERHEAD > self._most_bytes:
             return
         self._drop(key)
-        self._pages[key] = _Kept(view, least_seq, json)
+        self._pages[key] = _Kept(view, least_seq, SameForAll(json))
         self._bytes += len(json) + _OVERHEAD
         while self._bytes > self._most_bytes:
             self._drop(next(iter(self._pages)))
