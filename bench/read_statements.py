@@ -18,6 +18,7 @@ from sqlalchemy import event
 from app.chats.schemas import ChatQuery
 from app.chats.service import list_chats
 from app.infra.db import UnitOfWork, engine, reading
+from app.infra.rested import rested
 from app.messages.schemas import HistoryQuery
 from app.messages.service import history
 from app.sync.service import changes
@@ -57,11 +58,13 @@ def _recorded() -> Iterator[None]:
     def record(connection: extensions.connection, *_: object) -> None:
         connection.cursor_factory = _RecordingCursor
 
+    rested(engine()).clear()
     event.listen(engine(), "checkout", record)
     try:
         yield
     finally:
         event.remove(engine(), "checkout", record)
+        rested(engine()).clear()
 
 
 def _scripts_for(places: Sequence[Where]) -> dict[str, list[str]]:

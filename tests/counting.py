@@ -14,6 +14,7 @@ from psycopg2 import extensions
 from sqlalchemy import event
 
 from app.infra.db import engine
+from app.infra.rested import rested
 
 _lists: list[list[str]] = []
 
@@ -37,6 +38,7 @@ def counted_statements() -> Iterator[list[str]]:
     def count_on(connection: extensions.connection, *_: object) -> None:
         connection.cursor_factory = _CountingCursor
 
+    rested(engine()).clear()
     event.listen(engine(), "checkout", count_on)
     _lists.append(statements)
     try:
@@ -44,3 +46,4 @@ def counted_statements() -> Iterator[list[str]]:
     finally:
         _lists.remove(statements)
         event.remove(engine(), "checkout", count_on)
+        rested(engine()).clear()

@@ -17,6 +17,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from app.errors import AppError, Unavailable
 from app.infra.connections import make_engine
+from app.infra.rested import rested
 from config import settings
 
 _RETRYABLE = (pg_errors.SerializationFailure, pg_errors.DeadlockDetected, pg_errors.LockNotAvailable)
@@ -159,6 +160,7 @@ def unit_of_work() -> Iterator[UnitOfWork]:
 
     Raises Unavailable where PostgreSQL cannot be reached, is restarting, or a lock or statement took too long.
     """
+    rested(engine()).give_way()
     with translated_errors(), engine().begin() as connection:
         unit = UnitOfWork(connection)
         yield unit
@@ -171,23 +173,36 @@ def reading(proviso: Proviso | None = None) -> Iterator[UnitOfWork]:
 
     Where a proviso does not hold, its error is raised in place of what the block answers or refuses.
     """
-    with translated_errors(), engine().connect() as connection:
-        # SQLAlchemy's own AUTOCOMMIT sends a SET each time a connection goes back, which would cost one of the two.
-        raw = connection.connection
-        driver: extensions.connection = raw.driver_connection  # type: ignore[assignment]
-        driver.autocommit = True
-        if proviso is None:
-            yield UnitOfWork(connection)
-            return
-        raw.info[_PROVISO] = proviso
+    with translated_errors():
+        resting = rested(engine())
+        connection = resting.take()
         try:
-            yield UnitOfWork(connection)
-            _ask_proviso(connection)
+            yield from _read(connection, proviso)
         except AppError:
-            _ask_proviso(connection)
+            resting.give_back(connection)
             raise
-        finally:
-            raw.info.pop(_PROVISO, None)
+        except BaseException:
+            # What it is in the midst of, nobody knows; others that rest may be broken by the same.
+            connection.close()
+            resting.clear()
+            raise
+        resting.give_back(connection)
+
+
+def _read(connection: Connection, proviso: Proviso | None) -> Iterator[UnitOfWork]:
+    if proviso is None:
+        yield UnitOfWork(connection)
+        return
+    raw = connection.connection
+    raw.info[_PROVISO] = proviso
+    try:
+        yield UnitOfWork(connection)
+        _ask_proviso(connection)
+    except AppError:
+        _ask_proviso(connection)
+        raise
+    finally:
+        raw.info.pop(_PROVISO, None)
 
 
 def _ask_proviso(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from psycopg2 import extensions
 from sqlalchemy import event
 
 from app.infra.db import engine
+from app.infra.rested import rested
 
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
 _EXPLAINABLE = ("EXECUTE", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
@@ -143,6 +144,7 @@ def explained_statements() -> Iterator[list[Explained]]:
     def explain_on(connection: extensions.connection, *_: object) -> None:
         connection.cursor_factory = _ExplainingCursor
 
+    rested(engine()).clear()
     event.listen(engine(), "checkout", explain_on)
     _lists.append(statements)
     try:
@@ -150,3 +152,4 @@ def explained_statements() -> Iterator[list[Explained]]:
     finally:
         _lists.remove(statements)
         event.remove(engine(), "checkout", explain_on)
+        rested(engine()).clear()

@@ -14,6 +14,7 @@ from app.chats.message import MessageType
 from app.errors import Unavailable
 from app.files.file import json_column
 from app.infra.db import Prepared, UnitOfWork, engine, translated_errors
+from app.infra.rested import rested
 
 
 class Send(NamedTuple):
@@ -249,6 +250,7 @@ def remembered(unit: UnitOfWork, sender_id: int, client_ids: Sequence[str]) -> d
 
 
 def _execute(sends: Sequence[Send], patience: str, all_or_nothing: bool) -> list[Sent]:
+    rested(engine()).give_way()
     raw = engine().raw_connection()
     connection = raw.driver_connection
     assert connection is not None
