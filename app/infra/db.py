@@ -173,20 +173,8 @@ def reading(proviso: Proviso | None = None) -> Iterator[UnitOfWork]:
 
     Where a proviso does not hold, its error is raised in place of what the block answers or refuses.
     """
-    with translated_errors():
-        resting = rested(engine())
-        connection = resting.take()
-        try:
-            yield from _read(connection, proviso)
-        except AppError:
-            resting.give_back(connection)
-            raise
-        except BaseException:
-            # What it is in the midst of, nobody knows; others that rest may be broken by the same.
-            connection.close()
-            resting.clear()
-            raise
-        resting.give_back(connection)
+    with translated_errors(), rested(engine()).one() as connection:
+        yield from _read(connection, proviso)
 
 
 def _read(connection: Connection, proviso: Proviso | None) -> Iterator[UnitOfWork]:

@@ -1,4 +1,4 @@
-"""Connections of readings between two requests: a few rest beside the pool, ready for the next one.
+"""Connections between two requests that need no transaction of several statements: a few rest beside the pool, ready.
 
 SQLAlchemy's pool costs a reading as much as its small statement does: a connection that goes back is looked over, and
 so is one that comes out. What rests here is out of the pool, so it gives way as soon as others may need it there.
@@ -7,12 +7,16 @@ so is one that comes out. What rests here is out of the pool, so it gives way as
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from psycopg2 import extensions
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
+
+from app.errors import AppError
 
 _MOST = 4
 
@@ -30,25 +34,20 @@ class Rested:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def take(self) -> Connection:
-        """A connection on which each statement is its own transaction; to be given back, or closed after an error."""
+    @contextmanager
+    def one(self) -> Iterator[Connection]:
+        """A connection on which each statement is its own transaction."""
+        connection = self._take()
         try:
-            return self._connections.pop()
-        except IndexError:
-            pass
-        connection = self._engine.connect()
-        # SQLAlchemy's own AUTOCOMMIT would send a SET each time a connection goes back to the pool.
-        _driver(connection).autocommit = True
-        return connection
-
-    def give_back(self, connection: Connection) -> None:
-        """Lets a connection rest, or puts it into the pool."""
-        if connection.in_transaction():
-            connection.rollback()
-        if len(self._connections) >= _MOST or self._is_scarce() or _driver(connection).closed:
+            yield connection
+        except AppError:
+            self._give_back(connection)
+            raise
+        except BaseException:
+            # What it is in the midst of, the pool finds out.
             connection.close()
-        else:
-            self._connections.append(connection)
+            raise
+        self._give_back(connection)
 
     def give_way(self) -> None:
         """Before somebody takes one from the pool: gives it one back where it has none ready."""
@@ -59,6 +58,24 @@ class Rested:
         """Puts all into the pool, which closes them where they are broken."""
         while self._connections:
             self._close_one()
+
+    def _take(self) -> Connection:
+        try:
+            return self._connections.pop()
+        except IndexError:
+            pass
+        connection = self._engine.connect()
+        # SQLAlchemy's own AUTOCOMMIT would send a SET each time a connection goes back to the pool.
+        _driver(connection).autocommit = True
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.in_transaction():
+            connection.rollback()
+        if len(self._connections) >= _MOST or self._is_scarce() or _driver(connection).closed:
+            connection.close()
+        else:
+            self._connections.append(connection)
 
     def _is_scarce(self) -> bool:
         pool = self._engine.pool

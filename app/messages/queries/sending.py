@@ -13,7 +13,7 @@ from app.chats.hides import is_hidden
 from app.chats.message import MessageType
 from app.errors import Unavailable
 from app.files.file import json_column
-from app.infra.db import Prepared, UnitOfWork, engine, translated_errors
+from app.infra.db import Prepared, UnitOfWork, engine, raw_cursor, translated_errors
 from app.infra.rested import rested
 
 
@@ -250,30 +250,17 @@ def remembered(unit: UnitOfWork, sender_id: int, client_ids: Sequence[str]) -> d
 
 
 def _execute(sends: Sequence[Send], patience: str, all_or_nothing: bool) -> list[Sent]:
-    rested(engine()).give_way()
-    raw = engine().raw_connection()
-    connection = raw.driver_connection
-    assert connection is not None
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            known = raw.info.setdefault("prepared", set())
-            arrays = [list(column) for column in zip(*sends, strict=True)]
-            statements: list[tuple[Prepared, list[object]]] = [(_LOCK, [*arrays[:2]])]
-            file_ids = sorted({send.file_id for send in sends if send.file_id is not None})
-            if file_ids:
-                statements.append((_LOCK_FILES, [file_ids]))
-            has_replies = any(send.reply_to_id is not None for send in sends)
-            statements.append((_SENDS[has_replies, bool(file_ids)], [*arrays, all_or_nothing]))
-            for statement, _ in statements:
-                statement.prepare(cursor, known)
-            # Statements in one message to PostgreSQL are one transaction and one round trip.
-            sql = patience + "; ".join(statement.execute_sql for statement, _ in statements)
-            cursor.execute(sql, [value for _, values in statements for value in values])
-            return [Sent(*row) for row in cursor.fetchall()]
-    except psycopg2.OperationalError:
-        if connection.closed:
-            raw.invalidate()
-        raise
-    finally:
-        raw.close()
+    with rested(engine()).one() as connection, raw_cursor(connection) as (cursor, known):
+        arrays = [list(column) for column in zip(*sends, strict=True)]
+        statements: list[tuple[Prepared, list[object]]] = [(_LOCK, [*arrays[:2]])]
+        file_ids = sorted({send.file_id for send in sends if send.file_id is not None})
+        if file_ids:
+            statements.append((_LOCK_FILES, [file_ids]))
+        has_replies = any(send.reply_to_id is not None for send in sends)
+        statements.append((_SENDS[has_replies, bool(file_ids)], [*arrays, all_or_nothing]))
+        for statement, _ in statements:
+            statement.prepare(cursor, known)
+        # Statements in one message to PostgreSQL are one transaction and one round trip.
+        sql = patience + "; ".join(statement.execute_sql for statement, _ in statements)
+        cursor.execute(sql, [value for _, values in statements for value in values])
+        return [Sent(*row) for row in cursor.fetchall()]
