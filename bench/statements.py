@@ -7,7 +7,7 @@ import sys
 
 from sqlalchemy import text
 
-from app.infra.db import engine
+from app.infra.db import reading
 from app.messages.queries import Send, send_batch
 from bench.people import session_id
 
@@ -26,10 +26,10 @@ def prepared_by_a_send() -> dict[str, str]:
 
 
 def prepared() -> dict[str, str]:
-    """What is prepared on the connection that was used last, by name."""
-    # The pool hands out the connection that was given back last.
-    with engine().connect() as connection:
-        return {row.name: row.statement for row in connection.execute(_PREPARED)}
+    """What is prepared on the connection that a reading or a send used last, by name."""
+    # A reading has the connection that was given back last, by a send as well.
+    with reading() as unit:
+        return {row.name: row.statement for row in unit.execute(_PREPARED)}
 
 
 if __name__ == "__main__":
