@@ -275,9 +275,12 @@ class Fields(BaseSettings):
     )
     busy_percent: int = Field(
         40,
-        ge=1,
-        le=100,
-        description="Percent of a processor above which an API process, each by itself, is busy: indexing waits.",
+        ge=5,
+        le=100_000,
+        description=(
+            "Percent of a processor above which the API is busy, so that indexing waits: what all its processes use"
+            " together, on all machines. Give more where these have processors to spare."
+        ),
     )
     fanout_batch: int = Field(
         1000,
