@@ -11,13 +11,13 @@ import pytest
 from app.infra import busy, jobs, sweeps
 from app.infra.attempts import Attempts
 from app.infra.db import UnitOfWork
-from app.infra.redis import client
+from app.infra.redis import RedisError, client
 from app.messages import marked_chats
 from app.messages.marked_chats import MarkedChats
 from app.search import index_jobs, indexing, indexing_queries, lexemes
 from app.search.index import Document
 from tests.factories import make_chat, make_users, run, scalar
-from tests.search.scenes import Chat, in_index, is_behind, write
+from tests.search.scenes import Chat, in_index, is_behind, is_marked, write
 
 pytestmark = pytest.mark.usefixtures("alone_with_the_index")
 
@@ -46,10 +46,6 @@ def index_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch of indexing has one message."""
     monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
     monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
-
-
-def is_marked(chat_id: int) -> bool:
-    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
 
 
 def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
@@ -187,6 +183,31 @@ def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_res
     index_jobs.index_marked()
     assert in_index(chat_id) == sent[:1]
     assert is_marked(chat_id)
+
+
+def test_what_a_job_cannot_mark_again_as_redis_fails_is_found_by_the_sweep_and_no_chat_is_to_blame(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    index_one_by_one(monkeypatch)
+    sent = write(chat_id, person, "one", "two", "three")
+    mark(chat_id)
+
+    def sadd(*_: object) -> None:
+        # The job has taken its chats by now.
+        assert not is_marked(chat_id)
+        raise RedisError
+
+    index_all = indexing.index_all
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_all", lambda chat_ids, _: index_all(chat_ids, lambda: True))
+        patch.setattr(client(), "sadd", sadd)
+        index_jobs.index_marked()
+    assert in_index(chat_id) == sent[:1]
+    assert not is_marked(chat_id)
+    assert scalar("SELECT count(*) FROM set_aside_jobs") == 0
+    index_jobs.sweep(age_seconds=0)
+    assert in_index(chat_id) == sent
 
 
 def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_them(
