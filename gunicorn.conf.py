@@ -59,7 +59,7 @@ def post_worker_init(worker: Any) -> None:
     """Watches for the end: without this, open sockets hold a stopping worker for the whole graceful time-out.
 
     Warns of a PostgreSQL that hides what other sessions do. Has all clients sync if a process has died.
-    Tells workers while it is busy.
+    Tells workers how busy it is.
     """
     from app.infra.busy import keep_telling
     from app.infra.running import process_begins

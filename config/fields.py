@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from config.kinds import Seconds, TextList
+from config.kinds import Seconds, SecondsOrZero, TextList
 
 
 class Fields(BaseSettings):
@@ -265,19 +265,22 @@ class Fields(BaseSettings):
     search_interval_ms: int = Field(
         1000, ge=10, le=60_000, description="Least pause between jobs of a process that index messages for search."
     )
-    search_patience: int = Field(
+    search_patience: SecondsOrZero = Field(
         60,
-        ge=0,
         le=86_400,
         description=(
-            "Seconds that messages wait at most to be indexed for search while API processes are busy; 0: not at all."
+            "How long messages wait at most to be indexed for search while API processes are busy; 0: not at all, and"
+            " 24h at most."
         ),
     )
     busy_percent: int = Field(
         40,
-        ge=1,
-        le=100,
-        description="Percent of a processor above which an API process, each by itself, is busy: indexing waits.",
+        ge=5,
+        le=100_000,
+        description=(
+            "Percent of a processor above which the API is busy, so that indexing waits: what all its processes use"
+            " together, on all machines. Give more where these have processors to spare."
+        ),
     )
     fanout_batch: int = Field(
         1000,

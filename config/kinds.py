@@ -27,4 +27,5 @@ def _comma_separated(value: object) -> object:
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
+SecondsOrZero = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_comma_separated)]

@@ -12,7 +12,7 @@ from workers.base import task
 @task(jobs.FANOUT_UNREAD)
 def fan_out_unread() -> None:
     """Counts new messages for the members of the chats that were marked dirty."""
-    unread_jobs.marked.take_all()
+    unread_jobs.fan_out_marked()
 
 
 @task(jobs.SWEEP_UNREAD)

@@ -10,7 +10,7 @@ from workers.base import task
 @task(jobs.UPDATE_STATUS)
 def update_status() -> None:
     """Writes down the statuses and receipts of the chats that were marked dirty."""
-    status_jobs.marked.take_all()
+    status_jobs.update_marked()
 
 
 @task(jobs.SWEEP_STATUS)

@@ -43,9 +43,8 @@ def run(chosen: argparse.Namespace) -> int:
     console.print(Text(_summary(current), style="dim"))
     if chosen.retry_set_aside:
         with contextlib.suppress(Unavailable):
-            tried = sum(
-                marked.retry_set_aside() for marked in (unread_jobs.marked, status_jobs.marked, index_jobs.marked)
-            )
+            tried = unread_jobs.marked.retry_set_aside() + status_jobs.marked.retry_set_aside()
+            tried += index_jobs.retry_set_aside()
             console.print(f"Tried {tried} chats again that were set aside.")
     worst = Level.GOOD
     for finding in _findings(current, chosen.recount):

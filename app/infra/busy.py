@@ -1,11 +1,13 @@
 """Whether API processes are busy, which they tell in Redis: what can wait leaves them the processors meanwhile.
 
-A process is busy in a second in which it has used more than BUSY_PERCENT of a processor, whatever for. What it tells
-is forgotten soon, so one that dies or has nothing to do is busy no longer.
+Each process tells what it has used of a processor in the last quarter of a second, whatever for. They are busy while
+these shares, of all processes on all machines, are more than BUSY_PERCENT together, and for a moment after. What is
+told is forgotten soon, so a process that dies or has nothing to do is not counted.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import suppress
 
@@ -14,11 +16,34 @@ from app.infra.redis import RedisError
 from config import settings
 
 TOLD = "api:busy"
-"""The key in Redis that is there while some process is busy."""
+"""The key in Redis that is there while the processes are busy together."""
+SHARES = "api:shares"
+"""A hash in Redis: for each process that is not idle, when it told its share, in milliseconds, and that in percent."""
 
-_PERIOD_SECONDS = 1.0
-# Longer than a period, however late a process that is busy comes to tell it again.
+_PERIOD_SECONDS = 0.25
+# An idle process tells nothing. BUSY_PERCENT is not less.
+_LEAST_PERCENT = 5
+# How long a share counts: several periods, as a process that has much to do comes late to tell the next one.
+_COUNTS_MS = 1_000
+# Longer than the pauses of a load that comes in bursts.
 _LASTS_MS = 2_500
+
+# In one step: each process sees the shares of those that have told before it, so the last one sees the sum. The clock
+# is that of Redis, so that machines need not agree.
+_TELL = """
+local time = redis.call('TIME')
+local now, counts = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now, ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], counts)
+local sum = 0
+local shares = redis.call('HGETALL', KEYS[1])
+for i = 1, #shares, 2 do
+  local told, percent = string.match(shares[i + 1], '^(%d+) (%d+)$')
+  if math.abs(now - tonumber(told)) < counts then sum = sum + tonumber(percent)
+  else redis.call('HDEL', KEYS[1], shares[i]) end
+end
+if sum > tonumber(ARGV[4]) then redis.call('SET', KEYS[2], 1, 'PX', ARGV[5]) end
+"""
 
 
 class Load:
@@ -37,17 +62,25 @@ class Load:
 
 
 def keep_telling() -> None:
-    """Tells each second if this process is busy; never returns. A Redis that is away is not told."""
-    load = Load()
+    """Tells four times a second what this process uses, if it is not idle; never returns."""
+    load, process = Load(), secrets.token_hex(8)
     while True:
         time.sleep(_PERIOD_SECONDS)
-        if load.share() * 100 > settings().busy_percent:
-            with suppress(RedisError):
-                redis_connections.client().set(TOLD, 1, px=_LASTS_MS)
+        percent = load.share() * 100
+        if percent >= _LEAST_PERCENT:
+            tell(process, round(percent))
+
+
+def tell(process: str, percent: int) -> None:
+    """Tells the share of one process. A Redis that is away is not told."""
+    with suppress(RedisError):
+        redis_connections.client().eval(
+            _TELL, 2, SHARES, TOLD, process, percent, _COUNTS_MS, settings().busy_percent, _LASTS_MS
+        )
 
 
 def is_told() -> bool:
-    """Whether some API process is busy; False where Redis is away."""
+    """Whether API processes are busy; False where Redis is away."""
     with suppress(RedisError):
         return bool(redis_connections.client().exists(TOLD))
     return False

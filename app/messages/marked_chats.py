@@ -14,35 +14,30 @@ from prometheus_client import Counter
 from app.infra.attempts import Attempts
 
 
-class MarkedChats:
-    """The chats of the job `name` that are in the set `marks`; `work(chat_ids)` does it, `counter` who is set aside.
+def passed(seconds: float) -> Callable[[], bool]:
+    """Tells, whenever it is asked, whether so many seconds have passed since now."""
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() >= deadline
 
-    `seconds`: what one job takes at most.
-    """
+
+class MarkedChats:
+    """The chats of the job `name` that are in the set `marks`; `work(chat_ids)` does it, `counter` who is set aside."""
 
     largest_group = 200
 
-    def __init__(
-        self, name: str, marks: str, work: Callable[[Sequence[int]], object], counter: Counter, seconds: float
-    ) -> None:
+    def __init__(self, name: str, marks: str, work: Callable[[Sequence[int]], object], counter: Counter) -> None:
         self._marks = marks
-        self._seconds = seconds
         self._attempts = Attempts(name, work, counter)
 
-    def take_all(self) -> bool:
-        """Takes marked chats and sees to them, for some seconds at most; tells whether none were left.
+    def take_all(self, is_over: Callable[[], bool]) -> bool:
+        """Takes marked chats and sees to them, group by group until it is over; tells whether it came to the last one.
 
         Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
         """
-        deadline = time.monotonic() + self._seconds
-        while time.monotonic() < deadline:
-            if self.take_some() < self.largest_group:
+        while not is_over():
+            if self._attempts.take_marked(self._marks, self.largest_group) < self.largest_group:
                 return True
         return False
-
-    def take_some(self) -> int:
-        """Takes a group of marked chats and sees to them; how many they were. Raises RedisError."""
-        return self._attempts.take_marked(self._marks, self.largest_group)
 
     def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
         """Sees to chats that a sweep has found, group by group; tells whether all are done with.

@@ -10,7 +10,7 @@ from app.infra import sweeps
 from app.infra.db import reading
 from app.infra.jobs import DIRTY_RECEIPTS, UPDATE_STATUS
 from app.messages import status_queries, statuses
-from app.messages.marked_chats import MarkedChats
+from app.messages.marked_chats import MarkedChats, passed
 
 _SWEEP = "statuses"
 # What one sweep takes at most, of chats at once and of seconds.
@@ -26,7 +26,12 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-marked = MarkedChats(UPDATE_STATUS, DIRTY_RECEIPTS, statuses.update_all, chats_set_aside, _LONGEST_RUN)
+marked = MarkedChats(UPDATE_STATUS, DIRTY_RECEIPTS, statuses.update_all, chats_set_aside)
+
+
+def update_marked() -> bool:
+    """Sees to the chats that are marked, for some seconds at most; tells whether none were left. Raises RedisError."""
+    return marked.take_all(passed(_LONGEST_RUN))
 
 
 def sweep() -> int:

@@ -10,7 +10,7 @@ from app.infra import sweeps
 from app.infra.db import reading, unit_of_work
 from app.infra.jobs import DIRTY_CHATS, FANOUT_UNREAD
 from app.messages import removal_queries, unread, unread_queries
-from app.messages.marked_chats import MarkedChats
+from app.messages.marked_chats import MarkedChats, passed
 
 _SWEEP = "unread"
 # What one sweep takes at most, of chats at once, of messages at once, and of seconds: in all, and for deleted messages.
@@ -26,7 +26,12 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-marked = MarkedChats(FANOUT_UNREAD, DIRTY_CHATS, unread.fan_out_all, chats_set_aside, _LONGEST_RUN)
+marked = MarkedChats(FANOUT_UNREAD, DIRTY_CHATS, unread.fan_out_all, chats_set_aside)
+
+
+def fan_out_marked() -> bool:
+    """Fans out the chats that are marked, for some seconds at most; tells whether none were left. Raises RedisError."""
+    return marked.take_all(passed(_LONGEST_RUN))
 
 
 def sweep() -> int:

@@ -83,6 +83,26 @@ def letters_of(*categories: str) -> str:
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
 
 
+class Pattern:
+    """A regular expression, and the same one for texts without letters beyond the basic plane of Unicode.
+
+    Of a class of letters `re` looks those of the basic plane up in a table. It goes through ranges of others one by
+    one, for each letter of the text. They are to be written as `\\Uxxxxxxxx-\\Uxxxxxxxx`.
+    """
+
+    _BEYOND = re.compile(r"[\U00010000-\U0010ffff]")
+    _RANGES_BEYOND = re.compile(r"\\U(?!0000)[0-9a-f]{8}-\\U[0-9a-f]{8}")
+
+    def __init__(self, source: str, flags: int = 0) -> None:
+        """Raises re.error where only such ranges are in a class."""
+        self._for_all = re.compile(source, flags)
+        self._for_basic = re.compile(self._RANGES_BEYOND.sub("", source), flags)
+
+    def of(self, text: str) -> re.Pattern[str]:
+        """The expression for a text."""
+        return self._for_basic if text.isascii() or not self._BEYOND.search(text) else self._for_all
+
+
 MARKS = letters_of("M")
 _UPON = MARKS + r"\U0001f3fb-\U0001f3ff"
 _LETTERS = _Letters({ord(letter): plain for letter, plain in _ONE_FOR_MANY.items()})
@@ -92,12 +112,12 @@ LONGEST_CLUSTER = 3 * _MOST_PARTS + _MOST_MARKS
 """Characters that are folded together, at most; further marks are folded as if they stood alone."""
 # A letter with its marks, or the parts of a Korean syllable that were typed one by one. Not any number of either: to
 # bring marks into their order takes the square of it, and what is folded is remembered.
-_CLUSTER = re.compile(
+_CLUSTER = Pattern(
     rf"(?:[\u1100-\u115f\ua960-\ua97c]{{1,{_MOST_PARTS}}}[\u1160-\u11a7\ud7b0-\ud7c6]{{1,{_MOST_PARTS}}}"
     rf"[\u11a8-\u11ff\ud7cb-\ud7fb]{{0,{_MOST_PARTS}}}|.)[{_UPON}]{{0,{_MOST_MARKS}}}",
     re.DOTALL,
 )
-_JOINED = re.compile(rf"[\u1160-\u11ff\ud7b0-\ud7fb{_UPON}]")
+_JOINED = Pattern(rf"[\u1160-\u11ff\ud7b0-\ud7fb{_UPON}]")
 _TYPED_GERSHAYIM = re.compile(r'(?<=[\u05d0-\u05ea])"(?=[\u05d0-\u05ea])')
 
 
@@ -119,7 +139,7 @@ def fold(text: str) -> str:
     """The folded text."""
     if text.isascii():
         return text.lower().replace("`", APOSTROPHE)
-    clusters = _CLUSTER.findall(text) if _JOINED.search(text) else text
+    clusters = _CLUSTER.of(text).findall(text) if _JOINED.of(text).search(text) else text
     return _hebrew_acronyms("".join(map(_folded_cluster, clusters)))
 
 
@@ -127,14 +147,14 @@ def fold_with_places(text: str) -> Folded:
     """The folded text, and where in the text its letters come from."""
     if text.isascii():
         return Folded(fold(text), None, None)
-    if not _JOINED.search(text):
+    if not _JOINED.of(text).search(text):
         parts = list(map(_folded_cluster, text))
         if set(map(len, parts)) == {1}:
             return Folded(_hebrew_acronyms("".join(parts)), None, None)
     parts = []
     starts: list[int] = []
     ends: list[int] = []
-    for cluster in _CLUSTER.finditer(text):
+    for cluster in _CLUSTER.of(text).finditer(text):
         plain = _folded_cluster(cluster[0])
         parts.append(plain)
         starts += [cluster.start()] * len(plain)

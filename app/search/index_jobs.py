@@ -17,7 +17,7 @@ from app.infra import busy, jobs, sweeps
 from app.infra import redis as redis_connections
 from app.infra.db import reading, unit_of_work
 from app.infra.redis import RedisError
-from app.messages.marked_chats import MarkedChats
+from app.messages.marked_chats import MarkedChats, passed
 from app.search import indexing
 from app.search import indexing_queries as queries
 from config import settings
@@ -41,37 +41,45 @@ chats_behind = Gauge(
 )
 
 
-def _must_wait() -> bool:
-    """Whether API processes are busy, and marked chats have not waited for them for too long."""
-    if not busy.is_told():
-        return False
+def _is_overdue() -> bool:
+    """Whether marked chats may have waited for API processes for too long."""
     with suppress(RedisError):
         none_left = cast("bytes | None", redis_connections.client().get(_NONE_LEFT))
-        return abs(time.time() - float(none_left or 0)) < settings().search_patience
-    return False
+        return abs(time.time() - float(none_left or 0)) >= settings().search_patience
+    return True
 
 
-def _index(chat_ids: Sequence[int]) -> None:
-    deadline = time.monotonic() + _LONGEST_JOB
-    is_overdue = busy.is_told() and not _must_wait()
-    left = indexing.index_all(chat_ids, lambda: time.monotonic() >= deadline or (not is_overdue and _must_wait()))
-    if left:
-        # Otherwise the sweep finds them; no chat is to blame for Redis.
-        with suppress(RedisError):
-            _leave(left, is_overdue)
+class _Run:
+    """What one job or one sweep does: for some seconds, and until API processes are busy unless its chats are overdue.
 
+    That is decided before any chat is taken: what another job writes meanwhile is not about these.
+    """
 
-def _leave(chat_ids: Sequence[int], is_overdue: bool) -> None:
-    """Marks chats for another job. Those that have waited for long enough do not begin anew."""
-    redis = redis_connections.client()
-    redis.sadd(jobs.DIRTY_SEARCH, *chat_ids)
-    if is_overdue:
-        # A job beside this one may have found none left, as these were taken.
-        redis.delete(_NONE_LEFT)
-    jobs.mark_for_search(chat_ids[0])
+    def __init__(self, is_overdue: bool) -> None:
+        self._is_overdue = is_overdue
+        self._is_time_over = passed(_LONGEST_JOB)
+        self.has_left = False
+        self.chats = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, self._index, chats_set_aside)
 
+    def is_over(self) -> bool:
+        return self._is_time_over() or (not self._is_overdue and busy.is_told() and not _is_overdue())
 
-marked = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, _index, chats_set_aside, _LONGEST_JOB)
+    def _index(self, chat_ids: Sequence[int]) -> None:
+        left = indexing.index_all(chat_ids, self.is_over)
+        if left:
+            self.has_left = True
+            # Otherwise the sweep finds them; no chat is to blame for Redis.
+            with suppress(RedisError):
+                self._leave(left)
+
+    def _leave(self, chat_ids: Sequence[int]) -> None:
+        """Marks chats for another job. Those that have waited for long enough do not begin anew."""
+        redis = redis_connections.client()
+        redis.sadd(jobs.DIRTY_SEARCH, *chat_ids)
+        if self._is_overdue:
+            # A job beside this one may have found none left, as these were taken.
+            redis.delete(_NONE_LEFT)
+        jobs.mark_for_search(chat_ids[0])
 
 
 def index_marked() -> None:
@@ -79,13 +87,15 @@ def index_marked() -> None:
 
     What is left gets a job behind those of the queue, a moment later. Raises RedisError.
     """
-    redis = redis_connections.client()
-    deadline = time.monotonic() + _LONGEST_JOB
-    while time.monotonic() < deadline and not _must_wait():
-        if marked.take_some() == 0:
-            redis.set(_NONE_LEFT, time.time())
-            return
-    left = cast("bytes | None", redis.srandmember(jobs.DIRTY_SEARCH))
+    run = _Run(is_overdue=busy.is_told() and _is_overdue())
+    if not run.chats.take_all(run.is_over):
+        _ask_again()
+    elif not run.has_left:
+        redis_connections.client().set(_NONE_LEFT, time.time())
+
+
+def _ask_again() -> None:
+    left = cast("bytes | None", redis_connections.client().srandmember(jobs.DIRTY_SEARCH))
     if left is not None and left.isdigit():
         # It is marked already: to mark it once more brings the job.
         jobs.mark_for_search(int(left))
@@ -97,7 +107,8 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
     While API processes are busy, it leaves those alone that may wait for them. Goes on where the last one ended, and
     around: each looks at 50,000 chats. Does nothing while another sweep runs.
     """
-    if busy.is_told():
+    is_busy = busy.is_told()
+    if is_busy:
         age_seconds += settings().search_patience
     with sweeps.only_one(_SWEEP) as alone:
         if not alone:
@@ -108,7 +119,12 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
             found = queries.behind(unit, place, _LARGEST_ROUND, age_seconds)
         chats_behind.set(len(found.chat_ids))
         # What is not done within the time stays behind, and the next round finds it.
-        marked.sweep(found.chat_ids, deadline)
+        _Run(is_overdue=is_busy).chats.sweep(found.chat_ids, deadline)
         with unit_of_work() as unit:
             sweeps.set_place(unit, _SWEEP, found.last_chat_id or 0)
         return len(found.chat_ids)
+
+
+def retry_set_aside() -> int:
+    """Indexes chats again, now, that were set aside, and looked at since; gives how many there were."""
+    return _Run(is_overdue=True).chats.retry_set_aside()

@@ -7,10 +7,11 @@ by shelf and word, and a search reads what is in the caller's own chats, whateve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from app.search.folding import fold
 from app.search.index import Document
-from app.search.tokens import tokens
+from app.search.tokens import places
 from app.search.wanted import Sought, Wanted
 
 SHELF = 1 << 15
@@ -43,24 +44,21 @@ def vector(document: Document) -> str:
     if document.sender_id is not None:
         lexemes[_sender(document.sender_id)] = []
     size = 0
-    for token in tokens(fold(document.text)):
-        positions = lexemes.get(token.lexeme)
+    for lexeme, position in places(fold(document.text)):
+        positions = lexemes.get(lexeme)
         if positions is None:
-            size += len(token.lexeme.encode()) + len(shelf) + _OVERHEAD
+            size += len(lexeme.encode()) + len(shelf) + _OVERHEAD
             if size > _MOST_BYTES:
                 break
-            positions = lexemes[token.lexeme] = []
-        if (
-            token.position <= _LAST_POSITION
-            and len(positions) < _MOST_POSITIONS
-            and token.position not in positions[-1:]
-        ):
+            positions = lexemes[lexeme] = []
+        if position <= _LAST_POSITION and len(positions) < _MOST_POSITIONS and position not in positions[-1:]:
             size += 2
-            positions.append(token.position)
-    return " ".join(
-        _quoted(shelf + lexeme) + (":" + ",".join(map(str, positions)) if positions else "")
-        for lexeme, positions in lexemes.items()
-    )
+            positions.append(position)
+    return " ".join([_placed(shelf + lexeme, positions) for lexeme, positions in lexemes.items()])
+
+
+def _placed(lexeme: str, positions: Sequence[int]) -> str:
+    return f"{_quoted(lexeme)}:{','.join(map(str, positions))}" if positions else _quoted(lexeme)
 
 
 def question(wanted: Wanted, chat_id: int, shelf: int) -> str:
@@ -131,6 +129,8 @@ def _type(message_type: str) -> str:
     return f"={message_type[0]}"
 
 
+# The same chats and senders come again and again.
+@lru_cache(maxsize=4_096)
 def _short(number: int) -> str:
     text = ""
     while number:

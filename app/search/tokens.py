@@ -15,9 +15,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum, auto
+from itertools import count
 from typing import NamedTuple
 
-from app.search.folding import APOSTROPHE, MARKS, letters_of
+from app.search.folding import APOSTROPHE, MARKS, Pattern, letters_of
 
 LONGEST_TOKEN = 64
 """Letters of a token; of longer words these are compared."""
@@ -29,12 +30,17 @@ _SPACELESS = (
     r"\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf\u1000-\u103f\u1050-\u109d\u1780-\u17d3\u17dc\u17dd"
 )
 _SYMBOLS = letters_of("S") + r"\U0001f000-\U0001faff"
-_RUN = re.compile(
+# As they are, not escaped: so the class is never without any.
+_FLAG_LETTERS = "\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}"
+_RUN = Pattern(
     rf"(?P<text>(?:(?<![\w{MARKS}])[#@])?[\w{MARKS}]+(?:{APOSTROPHE}+[\w{MARKS}]+)*)"
-    rf"|[\U0001f1e6-\U0001f1ff]{{2}}|[{_SYMBOLS}]"
+    rf"|[{_FLAG_LETTERS}]{{2}}|[{_SYMBOLS}]"
 )
 _SPACELESS_RUN = re.compile(f"[{_SPACELESS}]+")
 _PARTS = re.compile(rf"[^{APOSTROPHE}_]+")
+# Where a text has none of these, its tokens are its words.
+_OF_OTHER_TOKENS = Pattern(rf"[#@_{APOSTROPHE}{_SPACELESS}{_SYMBOLS}]")
+_WORD = Pattern(rf"[\w{MARKS}]+")
 
 
 class Kind(Enum):
@@ -63,7 +69,7 @@ class Token(NamedTuple):
 def tokens(folded: str) -> Iterator[Token]:
     """The tokens of a folded text, in their order; positions count from 1."""
     position = 1
-    for run in _RUN.finditer(folded):
+    for run in _RUN.of(folded).finditer(folded):
         start, end = run.span()
         if run["text"] is None:
             yield Token(run[0], position, Kind.WORD, start, end)
@@ -83,6 +89,13 @@ def tokens(folded: str) -> Iterator[Token]:
         if place < end:
             yield from _word(folded, place, end, position)
             position += 1
+
+
+def places(folded: str) -> Iterator[tuple[str, int]]:
+    """The lexeme and the position of each token, in their order; for texts of words alone, as most are, much sooner."""
+    if _OF_OTHER_TOKENS.of(folded).search(folded):
+        return ((token.lexeme, token.position) for token in tokens(folded))
+    return zip((word[:LONGEST_TOKEN] for word in _WORD.of(folded).findall(folded)), count(1), strict=False)
 
 
 def _word(folded: str, start: int, end: int, position: int) -> Iterator[Token]:

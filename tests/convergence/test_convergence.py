@@ -71,7 +71,7 @@ class Conversations(Gathering, Writing):
             unread.fan_out_all([chat_id])
             statuses.update_all([chat_id])
         if sweeps:
-            unread_jobs.marked.take_all()
+            unread_jobs.fan_out_marked()
             unread_jobs.sweep()
 
     @rule(steps=several, chat=which, is_one_chat=yes_or_no, works=yes_or_no)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import config
 from app.commands.settings_page import page
@@ -38,3 +39,15 @@ def test_the_defaults_of_the_page_mean_the_defaults(monkeypatch: pytest.MonkeyPa
     }
     given = config.Settings(_env_file=None, **{name: value for name, value in shown.items() if value})
     assert given == config.Settings(_env_file=None)
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("0", 0), ("45", 45), ("1m", 60), ("24h", 86_400)])
+def test_the_patience_of_search_is_a_duration_that_may_be_none(written: str, seconds: int) -> None:
+    given: dict[str, Any] = {"search_patience": written}
+    assert config.Settings(_env_file=None, **given).search_patience == seconds
+
+
+def test_other_durations_are_not_none() -> None:
+    given: dict[str, Any] = {"ws_heartbeat": "0"}
+    with pytest.raises(ValidationError):
+        config.Settings(_env_file=None, **given)

@@ -1,7 +1,9 @@
-"""A process that uses much of a processor tells so, and is forgotten soon after."""
+"""API processes tell what they use of a processor; together they are busy, and are forgotten soon after."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,15 @@ import pytest
 import requests
 
 from app.infra import busy
-from tests.processes import eventually, running_api
+from app.infra.redis import client
+from config import settings
+from tests.processes import Api, eventually, running_api
+
+
+@pytest.fixture
+def quiet(alone: None) -> None:
+    """No process has told anything."""
+    client().delete(busy.SHARES, busy.TOLD)
 
 
 def test_the_share_of_a_processor_is_what_was_used_since_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,27 +34,99 @@ def test_the_share_of_a_processor_is_what_was_used_since_it_was_asked_for(monkey
     assert load.share() == 2.0
 
 
-def test_an_api_process_that_is_busy_tells_so_for_a_moment(alone: None, data_dir: Path) -> None:
-    with running_api(data_dir, BUSY_PERCENT="1") as api:
+def ask(api: Api) -> None:
+    requests.get(f"{api.url}/readyz", timeout=60)
+
+
+def test_an_api_process_that_is_busy_tells_so_for_a_moment(quiet: None, data_dir: Path) -> None:
+    with running_api(data_dir, BUSY_PERCENT="5") as api:
 
         def is_told_under_load() -> bool:
-            requests.get(f"{api.url}/readyz", timeout=60)
+            ask(api)
             return busy.is_told()
 
         eventually(is_told_under_load)
     eventually(lambda: not busy.is_told())
+    assert not client().exists(busy.SHARES)
 
 
-def test_nobody_is_told_of_a_process_that_is_not(monkeypatch: pytest.MonkeyPatch, alone: None) -> None:
-    shares = iter((0.39, 0.4))
-    monkeypatch.setattr(busy.Load, "share", lambda _: next(shares))
-    monkeypatch.setattr(
-        busy, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0, process_time=lambda: 0)
-    )
-    with pytest.raises(StopIteration):
-        busy.keep_telling()
+def test_each_process_of_an_api_is_counted(quiet: None, data_dir: Path) -> None:
+    with running_api(data_dir, WEB_WORKERS="2") as api, ThreadPoolExecutor(4) as pool:
+
+        def are_both_counted() -> bool:
+            list(pool.map(ask, [api] * 8))
+            return client().hlen(busy.SHARES) == 2
+
+        eventually(are_both_counted)
+
+
+def keep_telling(monkeypatch: pytest.MonkeyPatch, shares: Iterable[float]) -> None:
+    """A process tells of these shares of a processor, one after the other."""
+    remaining = iter(shares)
+    without_time = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0, process_time=lambda: 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(busy.Load, "share", lambda _: next(remaining))
+        patch.setattr(busy, "time", without_time)
+        with pytest.raises(StopIteration):
+            busy.keep_telling()
+
+
+def test_one_process_is_busy_above_so_much_of_a_processor_be_it_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch, quiet: None
+) -> None:
+    keep_telling(monkeypatch, (0.39, 0.4))
     assert not busy.is_told()
-    shares = iter((0.41,))
-    with pytest.raises(StopIteration):
-        busy.keep_telling()
+    keep_telling(monkeypatch, (0.01, 0.42, 0.01, 0.1))
+    assert busy.is_told()
+
+
+def test_several_processes_are_busy_together_though_none_is_by_itself(
+    monkeypatch: pytest.MonkeyPatch, quiet: None
+) -> None:
+    keep_telling(monkeypatch, (0.3,))
+    keep_telling(monkeypatch, (0.1,))
+    assert not busy.is_told()
+    keep_telling(monkeypatch, (0.1,))
+    assert busy.is_told()
+
+
+def test_a_process_with_nothing_to_do_asks_nothing_of_redis(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
+    keep_telling(monkeypatch, (0.0, 0.049, 0.01))
+    assert not client().exists(busy.SHARES)
+
+
+def test_a_process_that_tells_nothing_more_is_not_counted(quiet: None) -> None:
+    busy.tell("one", 30)
+    eventually(lambda: not client().exists(busy.SHARES))
+    busy.tell("two", 30)
+    assert not busy.is_told()
+
+
+def test_a_process_that_died_is_taken_out_by_the_others(quiet: None) -> None:
+    busy.tell("dead", 30)
+    busy.tell("alive", 6)
+    assert client().hlen(busy.SHARES) == 2
+
+    def is_alone() -> bool:
+        busy.tell("alive", 6)
+        return client().hkeys(busy.SHARES) == [b"alive"]
+
+    eventually(is_alone)
+    busy.tell("alive", 30)
+    assert not busy.is_told()
+
+
+def test_a_clock_of_redis_that_steps_back_keeps_nobody_counted(quiet: None) -> None:
+    client().hset(busy.SHARES, "dead", "99999999999999 30")
+    busy.tell("alive", 30)
+    assert client().hkeys(busy.SHARES) == [b"alive"]
+    assert not busy.is_told()
+
+
+def test_how_much_is_busy_is_a_setting(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
+    monkeypatch.setattr(settings(), "busy_percent", 150)
+    busy.tell("one", 80)
+    busy.tell("two", 70)
+    assert not busy.is_told()
+    busy.tell("two", 71)
     assert busy.is_told()

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import text
 
+from app.infra import jobs
 from app.infra.db import reading, unit_of_work
+from app.infra.redis import client
 from app.messages import statuses
 from app.search import indexing, service
 from app.search.schemas import MessageSearch
@@ -100,3 +102,8 @@ def is_behind(chat_id: int) -> bool:
         SELECT c.revision > coalesce(p.revision, 0) FROM chats c LEFT JOIN search_progress p ON p.chat_id = c.id
         WHERE c.id = :c"""
     return bool(scalar(statement, c=chat_id))
+
+
+def is_marked(chat_id: int) -> bool:
+    """Whether a chat is marked for the job that indexes."""
+    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
 from app.infra import busy, jobs, sweeps
+from app.infra.attempts import Attempts
 from app.infra.db import UnitOfWork
-from app.infra.redis import client
+from app.infra.redis import RedisError, client
+from app.messages import marked_chats
+from app.messages.marked_chats import MarkedChats
 from app.search import index_jobs, indexing, indexing_queries, lexemes
 from app.search.index import Document
 from tests.factories import make_chat, make_users, run, scalar
-from tests.search.scenes import Chat, in_index, is_behind, write
+from tests.search.scenes import Chat, in_index, is_behind, is_marked, write
 
 pytestmark = pytest.mark.usefixtures("alone_with_the_index")
 
@@ -42,10 +46,6 @@ def index_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch of indexing has one message."""
     monkeypatch.setattr(indexing, "_LARGEST_BATCH", 1)
     monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
-
-
-def is_marked(chat_id: int) -> bool:
-    return bool(client().sismember(jobs.DIRTY_SEARCH, str(chat_id)))
 
 
 def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
@@ -90,24 +90,67 @@ def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_tho
 ) -> None:
     chat_id, person = chat
     sent = write(chat_id, person, "hello")
-    client().delete(jobs.DIRTY_SEARCH)
+    mark(chat_id)
     asked: list[int] = []
     monkeypatch.setattr(jobs, "mark_for_search", asked.append)
 
     def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
         index_jobs.index_marked()
-        assert index_jobs._must_wait(), "a job beside this one has found none left"
+        assert not index_jobs._is_overdue(), "a job beside this one has found none left"
         assert not is_over(), "what this one has taken has waited for long enough"
         return list(chat_ids)
 
     api_is_busy(since_none_left=61)
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "index_all", index_all)
-        index_jobs._index([chat_id])
+        index_jobs.index_marked()
     assert is_marked(chat_id)
     assert asked == [chat_id]
     index_jobs.index_marked()
     assert in_index(chat_id) == sent
+
+
+def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another_finds_none_left_meanwhile(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    index_one_by_one(monkeypatch)
+    sent = write(chat_id, person, "one", "two", "three")
+    mark(chat_id)
+    api_is_busy(since_none_left=61)
+    take = Attempts.take_marked
+
+    def take_marked(attempts: Attempts, marks: str, limit: int) -> int:
+        client().set(index_jobs._NONE_LEFT, time.time())
+        return take(attempts, marks, limit)
+
+    monkeypatch.setattr(Attempts, "take_marked", take_marked)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def test_all_groups_of_a_job_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make_users(2)
+    chats = [make_chat(people) for _ in range(2)]
+    for chat_id in chats:
+        write(chat_id, people[0], "one", "two")
+    client().delete(jobs.DIRTY_SEARCH)
+    client().sadd(jobs.DIRTY_SEARCH, *chats)
+    monkeypatch.setattr(MarkedChats, "largest_group", 1)
+    index_one_by_one(monkeypatch)
+    moment = 0.0
+    begin = indexing_queries.hold
+
+    def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
+        nonlocal moment
+        moment += 0.3 * index_jobs._LONGEST_JOB
+        return begin(unit, chat_ids)
+
+    monkeypatch.setattr(indexing_queries, "hold", hold)
+    monkeypatch.setattr(marked_chats, "time", SimpleNamespace(monotonic=lambda: moment))
+    index_jobs.index_marked()
+    # Two batches and an empty one of the first chat; then the time is over after a batch of the other.
+    assert sorted(len(in_index(chat_id)) for chat_id in chats) == [1, 2]
 
 
 def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +183,31 @@ def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_res
     index_jobs.index_marked()
     assert in_index(chat_id) == sent[:1]
     assert is_marked(chat_id)
+
+
+def test_what_a_job_cannot_mark_again_as_redis_fails_is_found_by_the_sweep_and_no_chat_is_to_blame(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    index_one_by_one(monkeypatch)
+    sent = write(chat_id, person, "one", "two", "three")
+    mark(chat_id)
+
+    def sadd(*_: object) -> None:
+        # The job has taken its chats by now.
+        assert not is_marked(chat_id)
+        raise RedisError
+
+    index_all = indexing.index_all
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_all", lambda chat_ids, _: index_all(chat_ids, lambda: True))
+        patch.setattr(client(), "sadd", sadd)
+        index_jobs.index_marked()
+    assert in_index(chat_id) == sent[:1]
+    assert not is_marked(chat_id)
+    assert scalar("SELECT count(*) FROM set_aside_jobs") == 0
+    index_jobs.sweep(age_seconds=0)
+    assert in_index(chat_id) == sent
 
 
 def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_them(
@@ -221,5 +289,5 @@ def test_a_chat_that_cannot_be_indexed_holds_no_other_up_and_is_set_aside(
     set_aside = "SELECT attempts FROM set_aside_jobs WHERE job = 'search.index_messages' AND subject = :c"
     assert scalar(set_aside, c=str(chat_id)) == 3
     assert is_behind(chat_id)
-    assert index_jobs.marked.retry_set_aside() == 1
+    assert index_jobs.retry_set_aside() == 1
     assert not is_behind(chat_id)

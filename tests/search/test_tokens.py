@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.search import folding, matching
+from app.search import tokens as token_rules
 from app.search.folding import LONGEST_CLUSTER, fold, fold_with_places
 from app.search.matching import find
-from app.search.tokens import LONGEST_TOKEN, Kind, Token, tokens
+from app.search.tokens import LONGEST_TOKEN, Kind, Token, places, tokens
 from app.search.wanted import MOST_TOKENS, Sought, read
 
 # Language, what was written, what finds it, and what does not.
@@ -211,6 +216,42 @@ def test_positions_count_from_1_and_a_word_and_its_parts_share_one() -> None:
         ("語", 4, Kind.LAST),
         ("x", 5, Kind.WORD),
     ]
+
+
+# Letters, marks and signs of all kinds beside each other, of the basic plane and beyond, and any others.
+_LETTERS = (
+    "aÉß1 ,#@_'\u2019`é\u0301яЖא\"ב\u05b0مُह\u093cि\u094d"
+    "한\u1112\u1161\u11ab字学かﾀ\u3099กิ€👍🏽🇩🇪\u200d\ufe0f𠀀\U00011038\U0001e900"
+)
+_TEXTS = st.one_of(st.text(_LETTERS), st.text(max_size=30), st.text(string.printable))
+
+
+@hypothesis.settings(deadline=None, database=None, max_examples=300)
+@given(text=_TEXTS)
+def test_places_are_those_of_the_tokens(text: str) -> None:
+    for each in (text, fold(text)):
+        assert list(places(each)) == [(token.lexeme, token.position) for token in tokens(each)]
+
+
+def test_places_of_words_alone_are_those_of_the_tokens() -> None:
+    for text in ("", " ... ", "one Two three", "Ещё не знаю", "هذا نص", "x" * 200 + " y", "क़लम दो"):
+        assert list(places(text)) == [(token.lexeme, token.position) for token in tokens(text)]
+
+
+@hypothesis.settings(deadline=None, database=None, max_examples=300)
+@given(text=_TEXTS)
+def test_a_pattern_finds_the_same_in_a_text_of_the_basic_plane_whatever_comes_behind_it(text: str) -> None:
+    basic = "".join(letter for letter in text if letter <= "\uffff")
+    for pattern in (
+        folding._JOINED,
+        folding._CLUSTER,
+        token_rules._RUN,
+        token_rules._WORD,
+        token_rules._OF_OTHER_TOKENS,
+    ):
+        found = [match.span() for match in pattern.of(basic).finditer(basic)]
+        assert pattern.of(basic) is not pattern.of("👍")
+        assert found == [match.span() for match in pattern.of("👍").finditer(basic)]
 
 
 def test_long_words_are_compared_by_their_beginnings() -> None:

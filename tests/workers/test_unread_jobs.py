@@ -61,7 +61,7 @@ def passing_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_dirty_chats_are_taken_and_counted() -> None:
     chats = [make_chat_with_message() for _ in range(3)]
     client().sadd(jobs.DIRTY_CHATS, *chats, "rubbish")
-    assert unread_jobs.marked.take_all()
+    assert unread_jobs.fan_out_marked()
     assert all(is_counted(chat_id) for chat_id in chats)
     assert client().scard(jobs.DIRTY_CHATS) == 0
 
@@ -117,7 +117,7 @@ def test_a_poisonous_chat_does_not_stop_the_others() -> None:
     poisonous, *others = [make_chat_with_message() for _ in range(4)]
     poison(poisonous)
     client().sadd(jobs.DIRTY_CHATS, poisonous, *others)
-    unread_jobs.marked.take_all()
+    unread_jobs.fan_out_marked()
     assert all(is_counted(chat_id) for chat_id in others)
     assert not is_counted(poisonous)
     assert attempts(poisonous) == 1
@@ -135,7 +135,7 @@ def test_a_poisonous_chat_is_set_aside_after_three_attempts_and_tried_again_when
             assert attempts(chat_id) == attempt
         unread_jobs.sweep()
         client().sadd(jobs.DIRTY_CHATS, chat_id)
-        unread_jobs.marked.take_all()
+        unread_jobs.fan_out_marked()
         assert attempts(chat_id) == 3
     with reading() as unit:
         (found,) = set_aside.listed(unit)
@@ -185,7 +185,7 @@ def test_a_chat_at_which_the_time_of_the_job_ran_out_is_not_blamed(
         patch.setattr(unread_queries, "progress", out_of_time)
         for _ in range(3):
             client().sadd(jobs.DIRTY_CHATS, chat_id)
-            for run in (unread_jobs.sweep, unread_jobs.marked.take_all):
+            for run in (unread_jobs.sweep, unread_jobs.fan_out_marked):
                 with pytest.raises(SoftTimeLimitExceeded):
                     run()
         assert attempts(chat_id) == (2 if is_known else 0)
@@ -231,7 +231,7 @@ def test_a_busy_database_is_not_held_against_the_chat() -> None:
     client().sadd(jobs.DIRTY_CHATS, chat_id)
     with unit_of_work() as other:
         other.connection.exec_driver_sql("SELECT 1 FROM user_chat_states WHERE chat_id = %s FOR UPDATE", (chat_id,))
-        unread_jobs.marked.take_all()
+        unread_jobs.fan_out_marked()
     assert attempts(chat_id) == 0
     assert not is_counted(chat_id)
 
@@ -247,7 +247,7 @@ def test_a_database_that_is_away_postpones_all(monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(attempted, "unit_of_work", away)
         patch.setattr(unread_queries, "progress", away)
         with pytest.raises(Unavailable):
-            unread_jobs.marked.take_all()
+            unread_jobs.fan_out_marked()
     assert unread_jobs.sweep() == 1
     assert is_counted(chat_id)
 
