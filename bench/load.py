@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from bench import ROOT
 from bench.cpu import CpuClock
 from bench.quantiles import quantile
-from bench.stack import ROOT
 
 STRAGGLERS_SECONDS = 10.0
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.stack import ROOT
+from bench import ROOT
 
 _STOP_SECONDS = 10.0
 

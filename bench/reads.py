@@ -116,8 +116,7 @@ class _Stored:
     def keep_pages(self) -> None:
         """From here on API processes keep pages."""
         del self.stack.environment[_SETTING]
-        self.stack.stop()
-        self.stack.start()
+        self.stack.restart_api()
 
 
 def measure(options: Options) -> Table:

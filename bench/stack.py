@@ -19,11 +19,11 @@ import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, connection
 from sqlalchemy import make_url
 
+from bench import ROOT
 from config import Settings
 from local.processes import Child
 from local.servers import Postgres, Valkey, embedded_postgres, embedded_valkey
 
-ROOT = Path(__file__).parents[1]
 _LIMITS = (
     "RATE_LIMIT_REQUESTS",
     "RATE_LIMIT_MESSAGES",
@@ -51,6 +51,7 @@ class Stack:
         self.environment = _environment(data_dir, postgres, valkey, self.port, workers)
         self._valkey = valkey
         self._programs: dict[str, Child] = {}
+        self._app = ""
 
     def run(self, *arguments: str) -> str:
         """Runs a Python program of this project to its end; what it printed. Raises RuntimeError where it fails."""
@@ -72,9 +73,16 @@ class Stack:
         `app` is what gunicorn serves, `unserved` are queues that the worker leaves alone.
         """
         celery = ["-m", "celery", "-A", "celery_app"]
-        self._launch("api", "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app)
+        self._app = app
+        self._launch_api()
         self._launch("worker", *celery, "worker", "-Q", _queues(unserved), "--loglevel", "WARNING")
         self._launch("beat", *celery, "beat", "--loglevel", "WARNING")
+        self._wait_ready()
+
+    def _launch_api(self) -> None:
+        self._launch("api", "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), self._app)
+
+    def _wait_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
             for name, program in self._programs.items():
@@ -90,6 +98,19 @@ class Stack:
             program.ask_to_stop()
         for program in self._programs.values():
             program.stop(_STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Ends what `start` started at once, where nobody will look at what it leaves behind."""
+        for program in self._programs.values():
+            program.kill()
+        for program in self._programs.values():
+            program.wait(_STOP_SECONDS)
+
+    def restart_api(self) -> None:
+        """Stops the API and starts it again, with the environment of now. Raises RuntimeError where it does not."""
+        self._programs["api"].stop(_STOP_SECONDS)
+        self._launch_api()
+        self._wait_ready()
 
     @contextmanager
     def without_workers(self) -> Iterator[None]:
@@ -159,7 +180,7 @@ def running_stack(workers: int, kept_in: Path | None = None) -> Iterator[Stack]:
         valkey = exits.enter_context(embedded_valkey(data_dir))
         stack = Stack(data_dir, postgres, valkey, workers)
         stack.run("-m", "app.infra.migrations")
-        exits.callback(stack.stop)
+        exits.callback(stack.kill if kept_in is None else stack.stop)
         yield stack
 
 

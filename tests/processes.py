@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import requests
 
+from tests.local.folders import descendants
 from tests.unique import free_port
 
 _PROJECT = Path(__file__).parents[1]
@@ -55,6 +56,10 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Ends what nobody needs any more."""
         self.stop()
 
     def stop(self) -> int:
@@ -85,6 +90,14 @@ class Api(Process):
         )
         self.url = f"http://127.0.0.1:{self.port}"
 
+    def end(self) -> None:
+        """Ends it in order, but without waiting for its clients; of those no test has any by then."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(_STOP_SECONDS)
+        self.kill()
+
     def wait_ready(self) -> Self:
         """Waits until it answers."""
 
@@ -106,6 +119,18 @@ class Worker(Process):
         arguments = ["celery", "-A", "celery_app", "worker", "--concurrency", "1"]
         quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
         super().__init__([*arguments, *quiet], folder / f"worker-{uuid4()}.log", REMAP_SIGTERM="SIGQUIT", **environment)
+        self._marks = Path((os.environ | environment)["DATA_DIR"]) / "processes"
+
+    def end(self) -> None:
+        """Kills it, as Celery takes seconds to end in order, and what it left undone nobody waits for.
+
+        Its marks go as well: otherwise the next process would have the clients of other tests sync.
+        """
+        pids = {self.child.pid, *descendants(self.child.pid)}
+        self.kill()
+        for mark in self._marks.glob("*.running"):
+            if int(mark.name.partition("-")[0]) in pids:
+                mark.unlink(missing_ok=True)
 
     def wait_ready(self) -> Self:
         """Waits until it takes jobs."""

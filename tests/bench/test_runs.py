@@ -94,7 +94,7 @@ def test_soak_measures_each_interval_and_gives_no_verdict_too_soon(tmp_path: Pat
 
 def test_files_are_uploaded_and_looked_at_and_none_is_lost(tmp_path: Path) -> None:
     # One and four uploaders leave more files waiting than FILES_WAITING lets a person have.
-    report = short_run(tmp_path, "bench.files", "--files", "13", "--workers", "1")
+    report = short_run(tmp_path, "bench.files", "--files", "11", "--workers", "1")
     rows = report["rows"]
     assert {"1 MB PNG, upload by 4", "12 MP JPEG, 1 workers look at it"} <= rows.keys()
     assert all(value > 0 for row in rows.values() for value in row.values())

@@ -42,15 +42,16 @@ def answer_ping(socket: Socket) -> None:
 def test_who_sends_nothing_but_answers_to_pings_stays_online(ada: Person) -> None:
     with ada.socket() as socket:
         eventually(lambda: status(ada) == "online")
-        for _ in range(5):
+        for _ in range(3):
             answer_ping(socket)
             assert status(ada) == "online"
 
 
-def test_who_answers_no_more_is_closed_with_4408_and_goes_offline(ada: Person) -> None:
-    with ada.socket() as socket:
-        for _ in range(2):
-            answer_ping(socket)
+def test_who_answers_no_more_or_never_did_is_closed_with_4408_and_goes_offline(app: Flask, quick_api: Api) -> None:
+    ada, bob = make_people(app, 2, quick_api.url)
+    with ada.socket() as socket, bob.socket() as silent:
+        answer_ping(socket)
         assert status(ada) == "online"
-        assert socket.close_code() == 4408
-        eventually(lambda: status(ada) == "offline")
+        for person, closed in ((bob, silent), (ada, socket)):
+            assert closed.close_code() == 4408
+            eventually(lambda person=person: status(person) == "offline")

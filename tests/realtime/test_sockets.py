@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket as sockets
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -338,22 +337,6 @@ def test_sigterm_tells_the_sockets_to_come_back_and_lets_requests_finish(app: Fl
             api.child.terminate()
             assert socket.close_code() == 1012
         assert api.child.wait(20) == 0
-
-
-def test_a_silent_socket_is_closed_with_4408_and_one_that_answers_lives(app: Flask, data_dir: Path) -> None:
-    with running_api(data_dir, WS_HEARTBEAT="2s") as api:
-        ada, bob = make_people(app, 2, api.url)
-        with ada.socket() as silent, bob.socket() as answering:
-            deadline = time.monotonic() + 7
-            answering.socket.settimeout(0.5)
-            while time.monotonic() < deadline:
-                try:
-                    answering.socket.recv_data_frame(control_frame=True)
-                except websocket.WebSocketTimeoutException:
-                    continue
-            answering.socket.settimeout(20)
-            assert silent.close_code() == 4408
-            assert answering.ask("ping")["event"] == "ack"
 
 
 def test_too_many_frames_close_with_4429(app: Flask, data_dir: Path) -> None:
