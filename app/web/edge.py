@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, request
+from flask import Flask, Request, request
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import MapAdapter
 
 from app.infra.logging import write_info
 from app.web.errors import unexpected
@@ -31,6 +32,15 @@ _LONGEST_PATH = 200
 
 class Application(Flask):
     """Flask that leaves the matched route where the edge, outside of it, finds it."""
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """What matches a request to a route: by its path alone, while Flask's own looks at the host first, twice."""
+        if request is None or "HTTP_UPGRADE" in request.environ:
+            return super().create_url_adapter(request)
+        path = request.environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
+        return MapAdapter(
+            self.url_map, "", "/", "", request.scheme, path, request.method, request.environ.get("QUERY_STRING", "")
+        )
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Calls the endpoint of the request."""

@@ -43,6 +43,17 @@ def test_a_method_that_a_path_does_not_answer_is_405_with_allow(client: FlaskCli
     assert response.json["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize("host", ["example.org", "a" * 300, "b\u00fccher.example", "a b", ""])
+def test_what_a_request_finds_does_not_depend_on_its_host(client: FlaskClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    assert client.get("/nowhere", headers={"Host": host}).status_code == 404
+
+
+def test_no_route_is_found_by_a_redirect(app: Flask) -> None:
+    # It would name a host. Only rules that end in a slash have one.
+    assert [rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith("/")] == ["/"]
+
+
 @pytest.mark.parametrize("method", ["BREW", "TRACE", "PROPFIND"])
 def test_an_unknown_method_is_405(client: FlaskClient, method: str) -> None:
     assert client.open("/api/probe/search", method=method).status_code == 405
