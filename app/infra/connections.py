@@ -80,22 +80,24 @@ def install_gevent_wait() -> None:
     """Lets other greenlets run while the driver waits for PostgreSQL; once per process, after monkey-patching."""
     from gevent.socket import wait_read, wait_write
 
+    from app.infra.deadlines import Within
+
     # PostgreSQL ends a statement that takes too long; where it cannot even do that (hung, or its host is lost) we do.
     longest = settings().db_statement_timeout + settings().db_lock_timeout
 
     def silent() -> psycopg2.OperationalError:
         return psycopg2.OperationalError(f"PostgreSQL did not answer within {longest} s")
 
+    waits = {extensions.POLL_READ: wait_read, extensions.POLL_WRITE: wait_write}
+
     def wait(connection: extensions.connection) -> None:
         while True:
             state = connection.poll()
             if state == extensions.POLL_OK:
                 return
-            if state == extensions.POLL_READ:
-                wait_read(connection.fileno(), timeout=longest, timeout_exc=silent())
-            elif state == extensions.POLL_WRITE:
-                wait_write(connection.fileno(), timeout=longest, timeout_exc=silent())
-            else:
+            if state not in waits:
                 raise psycopg2.OperationalError(f"unexpected poll state {state}")
+            with Within(longest, silent):
+                waits[state](connection.fileno())
 
     extensions.set_wait_callback(wait)

@@ -50,6 +50,6 @@ def deadline() -> AbstractContextManager[Any]:
     """Raises TimeoutError in a block that takes longer than `BODY_TIMEOUT`: the client is gone, or holds a greenlet."""
     if not hub_runs_here():
         return nullcontext()
-    import gevent
+    from app.infra.deadlines import Within
 
-    return gevent.Timeout(settings().body_timeout, TimeoutError("the client sends nothing"))
+    return Within(settings().body_timeout, lambda: TimeoutError("the client sends nothing"))

@@ -19,6 +19,7 @@ from gunicorn.http import errors, wsgi
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.errors import AppError, MalformedRequest
+from app.infra.deadlines import Within
 from app.infra.logging import configure_logging
 from app.web.answer import WholeAnswer
 from app.web.errors import problem
@@ -49,22 +50,28 @@ class ServerLogger(Logger):  # type: ignore[misc]
             logger.propagate = True
 
 
-class _Waiting:
+class _WaitedEnough(BaseException):
+    """A connection has waited for its next request for as long as it may; no error, so nobody else catches it."""
+
+
+class _Waiting(Within):
     """The wait for a connection's next request, bounded by the keep-alive time; `ApiWorker.waiting` knows of it."""
 
+    __slots__ = ("_others", "since")
+
     def __init__(self, worker: ApiWorker) -> None:
-        self._worker = worker
-        # False: its end is no error (gevent's own types do not know that).
-        self.timeout = gevent.Timeout(worker.cfg.keepalive, False)  # type: ignore[arg-type]
+        super().__init__(worker.cfg.keepalive, _WaitedEnough)
+        self._others = worker.waiting
         self.since = time.monotonic()
 
     def __enter__(self) -> None:
-        self._worker.waiting[gevent.getcurrent()] = self
-        self.timeout.__enter__()
+        self._others.add(self)
+        super().__enter__()
 
-    def __exit__(self, *raised: Any) -> bool | None:
-        del self._worker.waiting[gevent.getcurrent()]
-        return self.timeout.__exit__(*raised)
+    def __exit__(self, *raised: object) -> bool:
+        self._others.discard(self)
+        super().__exit__()
+        return raised[0] is _WaitedEnough
 
 
 class ApiWorker(GeventWorker):  # type: ignore[misc]
@@ -72,7 +79,7 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.waiting: dict[Any, _Waiting] = {}
+        self.waiting: set[_Waiting] = set()
         # Each request asks for some twenty settings, which gunicorn looks up one by one by way of __getattr__.
         self.cfg.__dict__.update({name: known.get() for name, known in self.cfg.settings.items()})
 
@@ -83,9 +90,9 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]
     def close_idle(self) -> None:
         """Closes connections that only wait for a request; otherwise they hold a stopping worker to the last."""
         now = time.monotonic()
-        for greenlet, waiting in list(self.waiting.items()):
+        for waiting in self.waiting:
             if now - waiting.since > _IDLE_SECONDS:
-                greenlet.kill(waiting.timeout, block=False)
+                waiting.end()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answers one request; without the hooks and the access log of gunicorn, which nobody uses here.
