@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg2 import extensions
-from sqlalchemy import event
 
 from app.infra.db import engine
-from app.infra.rested import rested
+from tests.cursors import cursors_of
 
 _lists: list[list[str]] = []
 
@@ -35,15 +34,9 @@ def counted_statements() -> Iterator[list[str]]:
     """The statements sent by all threads of this process while the block runs, BEGIN and COMMIT not among them."""
     statements: list[str] = []
 
-    def count_on(connection: extensions.connection, *_: object) -> None:
-        connection.cursor_factory = _CountingCursor
-
-    rested(engine()).clear()
-    event.listen(engine(), "checkout", count_on)
-    _lists.append(statements)
-    try:
-        yield statements
-    finally:
-        _lists.remove(statements)
-        event.remove(engine(), "checkout", count_on)
-        rested(engine()).clear()
+    with cursors_of(engine(), _CountingCursor):
+        _lists.append(statements)
+        try:
+            yield statements
+        finally:
+            _lists.remove(statements)

@@ -62,10 +62,10 @@ class Process:
         """Ends what nobody needs any more."""
         self.stop()
 
-    def stop(self) -> int:
-        """Asks it to end, and ends it and its children where it does not; answers its exit code."""
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Asks it to end, and kills it and its children where it does not, which is an error; answers its exit code."""
         if self.child.poll() is None:
-            self.child.terminate()
+            self.child.send_signal(by)
         try:
             self.child.wait(_STOP_SECONDS)
         finally:
@@ -92,11 +92,7 @@ class Api(Process):
 
     def end(self) -> None:
         """Ends it in order, but without waiting for its clients; of those no test has any by then."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(_STOP_SECONDS)
-        self.kill()
+        self.stop(signal.SIGINT)
 
     def wait_ready(self) -> Self:
         """Waits until it answers."""

@@ -1,7 +1,7 @@
 """Deadlines of waits that nearly always end long before them: looked at together each second, so that none has a timer.
 
-For greenlets. A timer for each wait, started and stopped, costs several times as much as a place in a dictionary. In
-return a wait may last for a second more than it should.
+For the greenlets of one hub; a process has one. A timer for each wait, started and stopped, costs several times as much
+as a place in a set. In return a wait may last for a second more than it should.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from greenlet import greenlet
 
 _PERIOD_SECONDS = 1.0
 
-# Those that go on, oldest first.
-_waits: dict[Within, None] = {}
+# Those that go on.
+_waits: set[Within] = set()
 
 
 class Within:
@@ -29,11 +29,11 @@ class Within:
         self._greenlet: greenlet = gevent.getcurrent()
 
     def __enter__(self) -> None:
-        _waits[self] = None
+        _waits.add(self)
         _timer.start()
 
     def __exit__(self, *_: object) -> bool | None:
-        _waits.pop(self, None)
+        _waits.discard(self)
         return None
 
     def end(self) -> None:
@@ -47,8 +47,9 @@ class Within:
     def _end(self) -> None:
         # The hub runs this, so whoever is in the block waits for something.
         if self in _waits:
-            del _waits[self]
-            self._greenlet.throw(self._error())
+            error = self._error()
+            _waits.discard(self)
+            self._greenlet.throw(error)
 
 
 class _Timer:

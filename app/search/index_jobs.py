@@ -52,11 +52,13 @@ def _is_overdue() -> bool:
 class _Run:
     """What one job or one sweep does: for some seconds, and until API processes are busy unless its chats are overdue.
 
-    That is decided before any chat is taken: what another job writes meanwhile is not about these.
+    That is decided before any chat is taken: what another job writes meanwhile is not about these. A job has its
+    seconds for all of its groups of chats; a sweep, which looks at all groups, for each.
     """
 
-    def __init__(self, is_overdue: bool) -> None:
+    def __init__(self, is_overdue: bool, is_sweep: bool) -> None:
         self._is_overdue = is_overdue
+        self._is_sweep = is_sweep
         self._is_time_over = passed(_LONGEST_JOB)
         self.has_left = False
         self.chats = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, self._index, chats_set_aside)
@@ -65,6 +67,8 @@ class _Run:
         return self._is_time_over() or (not self._is_overdue and busy.is_told() and not _is_overdue())
 
     def _index(self, chat_ids: Sequence[int]) -> None:
+        if self._is_sweep:
+            self._is_time_over = passed(_LONGEST_JOB)
         left = indexing.index_all(chat_ids, self.is_over)
         if left:
             self.has_left = True
@@ -87,7 +91,7 @@ def index_marked() -> None:
 
     What is left gets a job behind those of the queue, a moment later. Raises RedisError.
     """
-    run = _Run(is_overdue=busy.is_told() and _is_overdue())
+    run = _Run(is_overdue=busy.is_told() and _is_overdue(), is_sweep=False)
     if not run.chats.take_all(run.is_over):
         _ask_again()
     elif not run.has_left:
@@ -119,7 +123,7 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
             found = queries.behind(unit, place, _LARGEST_ROUND, age_seconds)
         chats_behind.set(len(found.chat_ids))
         # What is not done within the time stays behind, and the next round finds it.
-        _Run(is_overdue=is_busy).chats.sweep(found.chat_ids, deadline)
+        _Run(is_overdue=is_busy, is_sweep=True).chats.sweep(found.chat_ids, deadline)
         with unit_of_work() as unit:
             sweeps.set_place(unit, _SWEEP, found.last_chat_id or 0)
         return len(found.chat_ids)
@@ -127,4 +131,4 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
 
 def retry_set_aside() -> int:
     """Indexes chats again, now, that were set aside, and looked at since; gives how many there were."""
-    return _Run(is_overdue=True).chats.retry_set_aside()
+    return _Run(is_overdue=True, is_sweep=True).chats.retry_set_aside()

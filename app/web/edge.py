@@ -37,7 +37,7 @@ class Application(Flask):
         """What matches a request to a route: by its path alone, while Flask's own looks at the host first, twice."""
         if request is None or "HTTP_UPGRADE" in request.environ:
             return super().create_url_adapter(request)
-        path = request.environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
+        path = request.environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace") or "/"
         return MapAdapter(
             self.url_map, "", "/", "", request.scheme, path, request.method, request.environ.get("QUERY_STRING", "")
         )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 
 import pytest
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError
 
 from app.errors import NotFound, Unavailable
 from app.infra import db
+from app.infra import rested as module
 from app.infra.connections import connect, make_engine
-from app.infra.db import UnitOfWork, reading, unit_of_work
+from app.infra.db import Prepared, UnitOfWork, reading, unit_of_work
 from app.infra.rested import rested
 from config import settings
 
 pytestmark = pytest.mark.usefixtures("app")
 
 _OWN = text("SELECT pg_backend_pid()")
+_OWN_PREPARED = Prepared("own_process", (), "SELECT pg_backend_pid()")
 _SIZE = 3
 
 
@@ -44,6 +47,13 @@ def process(unit: UnitOfWork) -> int:
     return int(unit.execute(_OWN).scalar_one())
 
 
+def prepared(unit: UnitOfWork) -> int:
+    """The same by a statement that goes past SQLAlchemy."""
+    row = _OWN_PREPARED.row(unit.connection)
+    assert row is not None
+    return int(row[0])
+
+
 def two_at_once() -> set[int]:
     """The processes of two readings at the same moment."""
     with reading() as first, reading() as second:
@@ -64,6 +74,14 @@ def break_in_the_midst(others: set[int]) -> None:
     with unit_of_work() as unit:
         end({process(unit), *others})
         process(unit)
+
+
+def swallow_the_end() -> None:
+    """A reading that goes on, without a word, after its connection has ended."""
+    with reading() as unit:
+        end({process(unit)})
+        with suppress(DBAPIError):
+            process(unit)
 
 
 def end(processes: set[int]) -> None:
@@ -96,13 +114,35 @@ def test_the_last_connection_goes_back_to_the_pool_where_others_may_wait_for_it(
     assert len(rested(engine)) == 0
 
 
-def test_where_postgresql_has_ended_them_one_reading_fails_and_the_next_does_not(engine: Engine) -> None:
+@pytest.mark.parametrize("ask", [process, prepared], ids=lambda ask: ask.__name__)
+def test_where_postgresql_has_ended_them_one_reading_fails_and_the_next_ones_do_not(
+    engine: Engine, ask: Callable[[UnitOfWork], int]
+) -> None:
     end(two_at_once())
     with pytest.raises(Unavailable), reading() as unit:
-        process(unit)
+        ask(unit)
     assert len(rested(engine)) == 0
+    with reading() as first, reading() as second, unit_of_work() as third:
+        assert len({ask(first), ask(second), ask(third)}) == 3
+
+
+def test_one_that_ended_without_a_word_does_not_rest_nor_does_another_in_its_place(engine: Engine) -> None:
+    swallow_the_end()
+    assert len(rested(engine)) == 0
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     with reading() as unit:
-        assert process(unit)
+        assert unit.connection.connection.driver_connection.autocommit  # type: ignore[union-attr]
+
+
+def test_what_has_rested_for_long_goes_back_to_the_pool_which_knows_how_old_it_is(
+    taken: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_at_once()
+    monkeypatch.setattr(module, "_LONGEST", 0.0)
+    for _ in range(2):
+        with reading() as unit:
+            process(unit)
+    assert len(taken) == 4
 
 
 def test_none_is_used_that_has_rested_since_before_another_one_broke(engine: Engine) -> None:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg2 import extensions
-from sqlalchemy import event
 
 from app.infra.db import engine
-from app.infra.rested import rested
+from tests.cursors import cursors_of
 
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
 _EXPLAINABLE = ("EXECUTE", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
@@ -141,15 +140,9 @@ def explained_statements() -> Iterator[list[Explained]]:
     """The statements sent by all threads of this process while the block runs, in their order."""
     statements: list[Explained] = []
 
-    def explain_on(connection: extensions.connection, *_: object) -> None:
-        connection.cursor_factory = _ExplainingCursor
-
-    rested(engine()).clear()
-    event.listen(engine(), "checkout", explain_on)
-    _lists.append(statements)
-    try:
-        yield statements
-    finally:
-        _lists.remove(statements)
-        event.remove(engine(), "checkout", explain_on)
-        rested(engine()).clear()
+    with cursors_of(engine(), _ExplainingCursor):
+        _lists.append(statements)
+        try:
+            yield statements
+        finally:
+            _lists.remove(statements)

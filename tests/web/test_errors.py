@@ -49,9 +49,11 @@ def test_what_a_request_finds_does_not_depend_on_its_host(client: FlaskClient, h
     assert client.get("/nowhere", headers={"Host": host}).status_code == 404
 
 
-def test_no_route_is_found_by_a_redirect(app: Flask) -> None:
-    # It would name a host. Only rules that end in a slash have one.
+def test_no_route_is_found_by_a_redirect_which_would_name_a_host(app: Flask, client: FlaskClient) -> None:
+    # Only rules that end in a slash have one, and the only such path that can lack it is the empty one.
     assert [rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith("/")] == ["/"]
+    answers = [client.get("/", environ_overrides={"PATH_INFO": path}) for path in ("", "/")]
+    assert answers[0].headers["Location"] == answers[1].headers["Location"] == "/docs"
 
 
 @pytest.mark.parametrize("method", ["BREW", "TRACE", "PROPFIND"])

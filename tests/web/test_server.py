@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,30 @@ def test_what_arrives_broken_is_answered_with_a_problem_and_its_secrets_stay_out
 
 def test_a_good_chunked_body_is_read(api: Api) -> None:
     assert b" 422 " in _answer(api, CHUNKED + b"2\r\n{}\r\n0\r\n\r\n").partition(b"\r\n")[0]
+
+
+_WAITING = """
+from gevent import monkey
+
+monkey.patch_all()
+from types import SimpleNamespace
+
+import gevent
+
+from app.web.server import _Waiting
+
+worker = SimpleNamespace(cfg=SimpleNamespace(keepalive=0.1), waiting=set())
+for seconds in (30, 0):
+    with _Waiting(worker):
+        gevent.sleep(seconds)
+        print("a request came")
+    print("goes on with", len(worker.waiting), "waiting")
+"""
+
+
+def test_a_connection_on_which_no_request_comes_is_given_up_without_an_error() -> None:
+    done = subprocess.run([sys.executable, "-c", _WAITING], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["goes on with 0 waiting", "a request came", "goes on with 0 waiting"]
 
 
 def test_metrics_are_the_sum_of_all_processes(data_dir: Path) -> None:
