@@ -274,12 +274,12 @@ class Fields(BaseSettings):
         ),
     )
     busy_percent: int = Field(
-        40,
-        ge=5,
-        le=100_000,
+        20,
+        ge=1,
+        le=100,
         description=(
-            "Percent of a processor above which the API is busy, so that indexing waits: what all its processes use"
-            " together, on all machines. Give more where these have processors to spare."
+            "Percent of a machine's processors above which the API processes on it are busy together, so that indexing"
+            " for search waits."
         ),
     )
     fanout_batch: int = Field(

@@ -1,13 +1,15 @@
 """Whether API processes are busy, which they tell in Redis: what can wait leaves them the processors meanwhile.
 
 Each process tells what it has used of a processor in the last quarter of a second, whatever for. They are busy while
-these shares, of all processes on all machines, are more than BUSY_PERCENT together, and for a moment after. What is
-told is forgotten soon, so a process that dies or has nothing to do is not counted.
+those on one machine use more than BUSY_PERCENT of its processors together, and for a moment after. What is told is
+forgotten soon, so a process that dies or has nothing to do is not counted.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import time
 from contextlib import suppress
 
@@ -16,12 +18,13 @@ from app.infra.redis import RedisError
 from config import settings
 
 TOLD = "api:busy"
-"""The key in Redis that is there while the processes are busy together."""
-SHARES = "api:shares"
-"""A hash in Redis: for each process that is not idle, when it told its share, in milliseconds, and that in percent."""
+"""The key in Redis that is there while the processes of some machine are busy together."""
+SHARES = f"api:shares:{socket.gethostname()}"
+"""A hash in Redis, of this machine: for each process that is not idle, when it told its share, in milliseconds, and
+that in percent of one processor."""
 
 _PERIOD_SECONDS = 0.25
-# An idle process tells nothing. BUSY_PERCENT is not less.
+# Of one processor; an idle process tells nothing.
 _LEAST_PERCENT = 5
 # How long a share counts: several periods, as a process that has much to do comes late to tell the next one.
 _COUNTS_MS = 1_000
@@ -72,11 +75,15 @@ def keep_telling() -> None:
 
 
 def tell(process: str, percent: int) -> None:
-    """Tells the share of one process. A Redis that is away is not told."""
+    """Tells the share of one process, in percent of one processor. A Redis that is away is not told."""
+    most = settings().busy_percent * _processors()
     with suppress(RedisError):
-        redis_connections.client().eval(
-            _TELL, 2, SHARES, TOLD, process, percent, _COUNTS_MS, settings().busy_percent, _LASTS_MS
-        )
+        redis_connections.client().eval(_TELL, 2, SHARES, TOLD, process, percent, _COUNTS_MS, most, _LASTS_MS)
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_told() -> bool:

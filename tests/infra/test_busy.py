@@ -17,8 +17,9 @@ from tests.processes import Api, eventually, running_api
 
 
 @pytest.fixture
-def quiet(alone: None) -> None:
-    """No process has told anything."""
+def quiet(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process has told anything, on a machine with two processors."""
+    monkeypatch.setattr(busy, "_processors", lambda: 2)
     client().delete(busy.SHARES, busy.TOLD)
 
 
@@ -39,7 +40,7 @@ def ask(api: Api) -> None:
 
 
 def test_an_api_process_that_is_busy_tells_so_for_a_moment(quiet: None, data_dir: Path) -> None:
-    with running_api(data_dir, BUSY_PERCENT="5") as api:
+    with running_api(data_dir, BUSY_PERCENT="1") as api:
 
         def is_told_under_load() -> bool:
             ask(api)
@@ -131,8 +132,21 @@ def test_a_clock_of_redis_that_steps_back_keeps_nobody_counted(quiet: None) -> N
 
 
 @pytest.mark.usefixtures("lasting")
+def test_processes_of_another_machine_are_judged_by_themselves(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
+    busy.tell("one", 30)
+    with monkeypatch.context() as patch:
+        patch.setattr(busy, "SHARES", f"{busy.SHARES} of another machine")
+        patch.setattr(busy, "_processors", lambda: 64)
+        busy.tell("two", 1_200)
+        assert not busy.is_told()
+        busy.tell("three", 100)
+        assert busy.is_told()
+        client().delete(busy.SHARES)
+
+
+@pytest.mark.usefixtures("lasting")
 def test_how_much_is_busy_is_a_setting(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
-    monkeypatch.setattr(settings(), "busy_percent", 150)
+    monkeypatch.setattr(settings(), "busy_percent", 75)
     busy.tell("one", 80)
     busy.tell("two", 70)
     assert not busy.is_told()

@@ -63,7 +63,7 @@ def test_what_is_sent_while_the_api_is_busy_is_indexed_once_it_is_not(
     # Longer than the test takes, on a machine that is busy too.
     monkeypatch.setenv("SEARCH_PATIENCE", "30m")
     port = free_port()
-    with running_api(data_dir, BUSY_PERCENT="5") as api, running_worker(data_dir, WORKER_METRICS_PORT=str(port)):
+    with running_api(data_dir, BUSY_PERCENT="1") as api, running_worker(data_dir, WORKER_METRICS_PORT=str(port)):
         person, other = make_people(app, 2, api.url)
         chat_id = make_chat([person.id, other.id])
         before = person.send(chat_id, "before it is busy")["id"]
