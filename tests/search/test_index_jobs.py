@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -129,7 +130,15 @@ def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another
     assert in_index(chat_id) == sent
 
 
-def test_all_groups_of_a_job_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    # Two batches and an empty one of the first chat; then a job's time is over after a batch of the other.
+    ("act", "indexed"),
+    [(index_jobs.index_marked, [1, 2]), (partial(index_jobs.sweep, 0), [2, 2])],
+    ids=["job", "sweep"],
+)
+def test_all_groups_of_a_job_share_its_time_and_those_of_a_sweep_do_not(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], indexed: list[int]
+) -> None:
     people = make_users(2)
     chats = [make_chat(people) for _ in range(2)]
     for chat_id in chats:
@@ -148,9 +157,8 @@ def test_all_groups_of_a_job_share_its_time(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(indexing_queries, "hold", hold)
     monkeypatch.setattr(marked_chats, "time", SimpleNamespace(monotonic=lambda: moment))
-    index_jobs.index_marked()
-    # Two batches and an empty one of the first chat; then the time is over after a batch of the other.
-    assert sorted(len(in_index(chat_id)) for chat_id in chats) == [1, 2]
+    act()
+    assert sorted(len(in_index(chat_id)) for chat_id in chats) == indexed
 
 
 def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
