@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import threading
 from typing import Any
 
@@ -25,6 +26,9 @@ from app.web.origins import is_allowed_origin
 from config import settings
 
 log = structlog.get_logger(__name__)
+
+# wsproto reads hosts by it. Python loads it at its first use, and then no descriptor may be left to open its file.
+codecs.lookup("idna")
 
 blueprint = Blueprint("realtime", __name__)
 _sock = Sock()

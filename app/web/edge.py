@@ -35,12 +35,13 @@ class Application(Flask):
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """What matches a request to a route: by its path alone, while Flask's own looks at the host first, twice."""
-        if request is None or "HTTP_UPGRADE" in request.environ:
+        if request is None:
             return super().create_url_adapter(request)
-        path = request.environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace") or "/"
-        return MapAdapter(
-            self.url_map, "", "/", "", request.scheme, path, request.method, request.environ.get("QUERY_STRING", "")
-        )
+        environ = request.environ
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace") or "/"
+        # Its routes answer handshakes of sockets and no others.
+        scheme = "ws" if _is_handshake(environ) else request.scheme
+        return MapAdapter(self.url_map, "", "/", "", scheme, path, request.method, environ.get("QUERY_STRING", ""))
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Calls the endpoint of the request."""
@@ -80,6 +81,13 @@ class Edge:
         finally:
             _record(environ, request_id, status, perf_counter() - started)
             structlog.contextvars.reset_contextvars(**bound)
+
+
+def _is_handshake(environ: WSGIEnvironment) -> bool:
+    """Whether a WebSocket is to be opened (RFC 6455, section 4.1)."""
+    if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+        return False
+    return "upgrade" in [option.strip(" \t") for option in environ.get("HTTP_CONNECTION", "").lower().split(",")]
 
 
 def _new_request_id() -> str:
