@@ -278,8 +278,8 @@ class Fields(BaseSettings):
         ge=1,
         le=100,
         description=(
-            "Percent of a machine's processors above which the API processes on it are busy together, so that indexing"
-            " for search waits."
+            "Percent of a machine's processors above which the API processes on it, in all containers, are busy"
+            " together, so that indexing for search waits. Less where containers have quotas of processors."
         ),
     )
     fanout_batch: int = Field(

@@ -12,14 +12,24 @@ import secrets
 import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from app.infra import redis as redis_connections
 from app.infra.redis import RedisError
 from config import settings
 
+
+def _machine() -> str:
+    """A name that is one for all containers of a machine, where its system tells one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
 TOLD = "api:busy"
 """The key in Redis that is there while the processes of some machine are busy together."""
-SHARES = f"api:shares:{socket.gethostname()}"
+SHARES = f"api:shares:{_machine()}"
 """A hash in Redis, of this machine: for each process that is not idle, when it told its share, in milliseconds, and
 that in percent of one processor."""
 
@@ -82,7 +92,7 @@ def tell(process: str, percent: int) -> None:
 
 
 def _processors() -> int:
-    """Those that this process may use."""
+    """Those that this process may use; it is not told of a container's quota of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

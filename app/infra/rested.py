@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 from psycopg2 import extensions
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from app.errors import AppError
@@ -26,7 +27,7 @@ _LONGEST = 60.0
 
 
 class _Taken(NamedTuple):
-    """A connection that was taken from the pool; of how many pools before, and when, in monotonic seconds."""
+    """A connection that was taken from the pool; after how many were broken, and when, in monotonic seconds."""
 
     connection: Connection
     driver: extensions.connection
@@ -41,8 +42,8 @@ class Rested:
         self._engine = engine
         self._resting: deque[_Taken] = deque()
         self._generation = 0
-        event.listen(engine, "engine_disposed", lambda *_: self.clear())
-        event.listen(engine, "invalidate", lambda *_: self.clear())
+        event.listen(engine, "engine_disposed", lambda *_: self._begin_anew())
+        event.listen(engine, "invalidate", lambda *_: self._begin_anew())
 
     def __len__(self) -> int:
         return len(self._resting)
@@ -64,25 +65,31 @@ class Rested:
 
     def give_way(self) -> None:
         """Before somebody takes one from the pool: gives it one back where it has none ready."""
-        if self._resting and self._is_scarce():
-            self._close_latest()
+        if self._resting and self._is_scarce() and (taken := self._latest()) is not None:
+            self._close(taken)
 
     def clear(self) -> None:
         """Puts all into the pool."""
-        while self._resting:
-            self._close_latest()
+        while (taken := self._latest()) is not None:
+            self._close(taken)
+
+    def _begin_anew(self) -> None:
+        """Those that were taken before may be broken like the one that was found to be: the pool sees to them."""
+        self._generation += 1
+        self.clear()
 
     def _take(self) -> _Taken:
-        while self._resting:
-            taken = self._resting.pop()
+        while (taken := self._latest()) is not None:
             if not self._is_old(taken):
                 return taken
             self._close(taken)
+        # To make one may take long, and what happens meanwhile is about it too.
+        generation = self._generation
         connection = self._engine.connect()
         driver: extensions.connection = connection.connection.driver_connection  # type: ignore[assignment]
         # SQLAlchemy's own AUTOCOMMIT would send a SET each time a connection goes back to the pool.
         driver.autocommit = True
-        return _Taken(connection, driver, self._generation, time.monotonic())
+        return _Taken(connection, driver, generation, time.monotonic())
 
     def _give_back(self, taken: _Taken) -> None:
         # One that SQLAlchemy has given up would be another one, with transactions, as soon as it is asked for anything.
@@ -101,21 +108,18 @@ class Rested:
         pool = self._engine.pool
         return not isinstance(pool, QueuePool) or pool.checkedout() >= pool.size()
 
-    def _close_latest(self) -> None:
+    def _latest(self) -> _Taken | None:
         try:
-            taken = self._resting.pop()
-        except IndexError:  # Another thread was faster.
-            return
-        self._close(taken)
+            return self._resting.pop()
+        except IndexError:
+            return None
 
     def _close(self, taken: _Taken) -> None:
-        if taken.driver.closed:
-            if not taken.connection.invalidated:
-                taken.connection.invalidate()
-            if taken.generation == self._generation:
-                # PostgreSQL was away, so all that were made before are broken, and none of them says so.
-                self._generation += 1
-                self._engine.dispose()
+        if taken.driver.closed and not taken.connection.invalidated:
+            # The statements that broke it went past SQLAlchemy. By one that does not, it learns that PostgreSQL may
+            # have been away, and renews all that were made before, one by one as they are taken.
+            with suppress(DBAPIError):
+                taken.connection.exec_driver_sql("SELECT")
         taken.connection.close()
 
 

@@ -76,6 +76,13 @@ def break_in_the_midst(others: set[int]) -> None:
         process(unit)
 
 
+def break_a_prepared_one() -> None:
+    """A reading whose connection ends before a statement that goes past SQLAlchemy."""
+    with reading() as unit:
+        end({process(unit)})
+        prepared(unit)
+
+
 def swallow_the_end() -> None:
     """A reading that goes on, without a word, after its connection has ended."""
     with reading() as unit:
@@ -124,6 +131,16 @@ def test_where_postgresql_has_ended_them_one_reading_fails_and_the_next_ones_do_
     assert len(rested(engine)) == 0
     with reading() as first, reading() as second, unit_of_work() as third:
         assert len({ask(first), ask(second), ask(third)}) == 3
+
+
+def test_who_is_at_work_while_one_breaks_gives_back_to_the_same_pool_and_none_of_them_rests(engine: Engine) -> None:
+    pool = engine.pool
+    with unit_of_work() as unit, reading() as other:
+        with pytest.raises(Unavailable):
+            break_a_prepared_one()
+        assert process(unit) != process(other)
+    assert engine.pool is pool
+    assert (len(rested(engine)), pool.checkedout()) == (0, 0)  # type: ignore[attr-defined]
 
 
 def test_one_that_ended_without_a_word_does_not_rest_nor_does_another_in_its_place(engine: Engine) -> None:
