@@ -49,6 +49,12 @@ def index_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "_LEAST_OF_CHAT", 1)
 
 
+def three_batches(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Messages that are indexed in three batches; their ids."""
+    index_one_by_one(monkeypatch)
+    return write(*chat, "one", "two", "three")
+
+
 def test_while_api_processes_are_busy_marked_chats_wait_and_a_job_comes_again(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,9 +120,8 @@ def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_tho
 def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another_finds_none_left_meanwhile(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chat_id, person = chat
-    index_one_by_one(monkeypatch)
-    sent = write(chat_id, person, "one", "two", "three")
+    chat_id = chat[0]
+    sent = three_batches(chat, monkeypatch)
     mark(chat_id)
     api_is_busy(since_none_left=61)
     take = Attempts.take_marked
@@ -177,9 +182,8 @@ def test_what_a_job_leaves_when_its_time_is_over_gets_another_one(chat: Chat, mo
 def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_rest_is_marked_again(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chat_id, person = chat
-    index_one_by_one(monkeypatch)
-    sent = write(chat_id, person, "one", "two", "three")
+    chat_id = chat[0]
+    sent = three_batches(chat, monkeypatch)
     begin = indexing_queries.hold
 
     def hold(unit: UnitOfWork, chat_ids: Sequence[int]) -> list[indexing_queries.ChatNow]:
@@ -196,9 +200,8 @@ def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_res
 def test_what_a_job_cannot_mark_again_as_redis_fails_is_found_by_the_sweep_and_no_chat_is_to_blame(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chat_id, person = chat
-    index_one_by_one(monkeypatch)
-    sent = write(chat_id, person, "one", "two", "three")
+    chat_id = chat[0]
+    sent = three_batches(chat, monkeypatch)
     mark(chat_id)
 
     def sadd(*_: object) -> None:

@@ -18,11 +18,17 @@ def ask(person: Person, path: str, held: str | None = None) -> requests.Response
     return connections().get(f"{person.url}/api{path}", headers=headers, timeout=20)
 
 
+def chat_of(person: Person, *others: Person) -> int:
+    """A group with a page that is long enough for a tag."""
+    chat_id = person.group(*others)
+    for number in range(5):
+        person.send(chat_id, f"hello {number}")
+    return chat_id
+
+
 def test_a_page_that_has_not_changed_is_not_sent_again_and_one_that_has_is(people: People) -> None:
     ada, bob = people(2)
-    chat_id = ada.group(bob)
-    for number in range(5):
-        ada.send(chat_id, f"hello {number}")
+    chat_id = chat_of(ada, bob)
     path = f"/chats/{chat_id}/messages"
     first = ask(ada, path)
     tag = first.headers["ETag"]
@@ -39,9 +45,7 @@ def test_a_page_that_has_not_changed_is_not_sent_again_and_one_that_has_is(peopl
 
 def test_the_head_of_a_page_says_what_the_page_is(people: People) -> None:
     ada, bob = people(2)
-    chat_id = ada.group(bob)
-    for number in range(5):
-        ada.send(chat_id, f"hello {number}")
+    chat_id = chat_of(ada, bob)
     path = f"/chats/{chat_id}/messages"
     # Read anew, and then as it is kept.
     for _ in range(2):
@@ -54,9 +58,7 @@ def test_the_head_of_a_page_says_what_the_page_is(people: People) -> None:
 
 def test_a_tag_opens_nothing_to_who_may_not_see_it(people: People) -> None:
     ada, bob, eve = people(3)
-    chat_id = ada.group(bob)
-    for number in range(5):
-        ada.send(chat_id, f"hello {number}")
+    chat_id = chat_of(ada, bob)
     tag = ask(ada, f"/chats/{chat_id}/messages").headers["ETag"]
     assert ask(eve, f"/chats/{chat_id}/messages", tag).status_code == 404
 
