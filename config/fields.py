@@ -279,7 +279,7 @@ class Fields(BaseSettings):
         le=100,
         description=(
             "Percent of a machine's processors above which the API processes on it, in all containers, are busy"
-            " together, so that indexing for search waits. Less where containers have quotas of processors."
+            " together, so that indexing for search waits. Less where containers may use only some of them."
         ),
     )
     fanout_batch: int = Field(

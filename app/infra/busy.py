@@ -1,8 +1,9 @@
 """Whether API processes are busy, which they tell in Redis: what can wait leaves them the processors meanwhile.
 
-Each process tells what it has used of a processor in the last quarter of a second, whatever for. They are busy while
-those on one machine use more than BUSY_PERCENT of its processors together, and for a moment after. What is told is
-forgotten soon, so a process that dies or has nothing to do is not counted.
+Each process tells what it has used of a processor in each of the last two quarters of a second at least, whatever for:
+a moment of work, such as some people who sign in, makes nobody busy. They are busy while those on one machine use more
+than BUSY_PERCENT of its processors together, and for a moment after. What is told is forgotten soon, so a process that
+dies is not counted.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SHARES = f"api:shares:{_machine()}"
 that in percent of one processor."""
 
 _PERIOD_SECONDS = 0.25
-# Of one processor; an idle process tells nothing.
+# Of one processor; a process that uses less is idle.
 _LEAST_PERCENT = 5
 # How long a share counts: several periods, as a process that has much to do comes late to tell the next one.
 _COUNTS_MS = 1_000
@@ -75,13 +76,18 @@ class Load:
 
 
 def keep_telling() -> None:
-    """Tells four times a second what this process uses, if it is not idle; never returns."""
+    """Tells four times a second what this process uses, and once that it is idle again; never returns."""
     load, process = Load(), secrets.token_hex(8)
+    before, told = 0.0, 0
     while True:
         time.sleep(_PERIOD_SECONDS)
-        percent = load.share() * 100
-        if percent >= _LEAST_PERCENT:
-            tell(process, round(percent))
+        now = load.share() * 100
+        percent, before = round(min(before, now)), now
+        if percent < _LEAST_PERCENT:
+            percent = 0
+        if percent or told:
+            tell(process, percent)
+        told = percent
 
 
 def tell(process: str, percent: int) -> None:
@@ -92,8 +98,8 @@ def tell(process: str, percent: int) -> None:
 
 
 def _processors() -> int:
-    """Those that this process may use; it is not told of a container's quota of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Those of the machine, as what its processes use is added up: not those that this one may use."""
+    return os.cpu_count() or 1
 
 
 def is_told() -> bool:

@@ -39,14 +39,15 @@ class MarkedChats:
                 return True
         return False
 
-    def sweep(self, chat_ids: Sequence[int], deadline: float) -> bool:
+    def sweep(self, chat_ids: Sequence[int], deadline: float, must_wait: Callable[[], bool] = lambda: False) -> bool:
         """Sees to chats that a sweep has found, group by group; tells whether all are done with.
 
-        Begins nothing once time.monotonic() has passed `deadline`: what is left then is not done with.
+        Begins nothing once time.monotonic() has passed `deadline`, and no group where it must wait: what is left then
+        is not done with.
         """
         is_done = True
         for start in range(0, len(chat_ids), self.largest_group):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or must_wait():
                 return False
             group = chat_ids[start : start + self.largest_group]
             is_done &= self._attempts.run(group, count_first=True, deadline=deadline)

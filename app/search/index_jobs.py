@@ -20,11 +20,10 @@ from app.infra.redis import RedisError
 from app.messages.marked_chats import MarkedChats, passed
 from app.search import indexing
 from app.search import indexing_queries as queries
+from app.search.waiting import FOR_LONG, Waiting, begun, note_none_left, return_chats
 from config import settings
 
 _SWEEP = "search"
-# In Redis: when no marked chat was left, in seconds (UTC). What is marked now has waited since then at most.
-_NONE_LEFT = "search:none_left"
 # Seconds after which a job leaves the rest to another one: where all queues share two processes, unread counts wait.
 _LONGEST_JOB = 1.0
 # What one sweep takes at most: chats that it looks at, and seconds.
@@ -41,30 +40,24 @@ chats_behind = Gauge(
 )
 
 
-def _is_overdue() -> bool:
-    """Whether marked chats may have waited for API processes for too long."""
-    with suppress(RedisError):
-        none_left = cast("bytes | None", redis_connections.client().get(_NONE_LEFT))
-        return abs(time.time() - float(none_left or 0)) >= settings().search_patience
-    return True
-
-
 class _Run:
     """What one job or one sweep does: for some seconds, and until API processes are busy unless its chats are overdue.
 
-    That is decided before any chat is taken: what another job writes meanwhile is not about these. A job has its
-    seconds for all of its groups of chats; a sweep, which looks at all groups, for each.
+    A job has its seconds for all of its groups of chats; a sweep, which looks at all groups, for each.
     """
 
-    def __init__(self, is_overdue: bool, is_sweep: bool) -> None:
-        self._is_overdue = is_overdue
+    def __init__(self, waiting: Waiting, is_sweep: bool) -> None:
+        self._waiting = waiting
         self._is_sweep = is_sweep
         self._is_time_over = passed(_LONGEST_JOB)
         self.has_left = False
         self.chats = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, self._index, chats_set_aside)
 
+    def must_wait(self) -> bool:
+        return not self._waiting.is_overdue() and busy.is_told()
+
     def is_over(self) -> bool:
-        return self._is_time_over() or (not self._is_overdue and busy.is_told() and not _is_overdue())
+        return self._is_time_over() or self.must_wait()
 
     def _index(self, chat_ids: Sequence[int]) -> None:
         if self._is_sweep:
@@ -74,16 +67,8 @@ class _Run:
             self.has_left = True
             # Otherwise the sweep finds them; no chat is to blame for Redis.
             with suppress(RedisError):
-                self._leave(left)
-
-    def _leave(self, chat_ids: Sequence[int]) -> None:
-        """Marks chats for another job. Those that have waited for long enough do not begin anew."""
-        redis = redis_connections.client()
-        redis.sadd(jobs.DIRTY_SEARCH, *chat_ids)
-        if self._is_overdue:
-            # A job beside this one may have found none left, as these were taken.
-            redis.delete(_NONE_LEFT)
-        jobs.mark_for_search(chat_ids[0])
+                return_chats(left, self._waiting)
+                jobs.mark_for_search(left[0])
 
 
 def index_marked() -> None:
@@ -91,11 +76,12 @@ def index_marked() -> None:
 
     What is left gets a job behind those of the queue, a moment later. Raises RedisError.
     """
-    run = _Run(is_overdue=busy.is_told() and _is_overdue(), is_sweep=False)
+    moment, waiting = time.time(), begun()
+    run = _Run(waiting, is_sweep=False)
     if not run.chats.take_all(run.is_over):
         _ask_again()
     elif not run.has_left:
-        redis_connections.client().set(_NONE_LEFT, time.time())
+        note_none_left(moment, waiting)
 
 
 def _ask_again() -> None:
@@ -108,8 +94,8 @@ def _ask_again() -> None:
 def sweep(age_seconds: int = _AGE_SECONDS) -> int:
     """Indexes chats that last changed at least so long ago and are behind; gives how many there were.
 
-    While API processes are busy, it leaves those alone that may wait for them. Goes on where the last one ended, and
-    around: each looks at 50,000 chats. Does nothing while another sweep runs.
+    While API processes are busy, it leaves those alone that may wait for them, and where they become so, the rest. Goes
+    on where the last one ended, and around: each looks at 50,000 chats. Does nothing while another sweep runs.
     """
     is_busy = busy.is_told()
     if is_busy:
@@ -118,12 +104,13 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
         if not alone:
             return 0
         deadline = time.monotonic() + _LONGEST_RUN
+        run = _Run(FOR_LONG if is_busy else begun(), is_sweep=True)
         with reading() as unit:
             place = sweeps.mark(unit, _SWEEP) or 0
             found = queries.behind(unit, place, _LARGEST_ROUND, age_seconds)
         chats_behind.set(len(found.chat_ids))
-        # What is not done within the time stays behind, and the next round finds it.
-        _Run(is_overdue=is_busy, is_sweep=True).chats.sweep(found.chat_ids, deadline)
+        # What is not done by the end stays behind, and the next round finds it.
+        run.chats.sweep(found.chat_ids, deadline, run.must_wait)
         with unit_of_work() as unit:
             sweeps.set_place(unit, _SWEEP, found.last_chat_id or 0)
         return len(found.chat_ids)
@@ -131,4 +118,4 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
 
 def retry_set_aside() -> int:
     """Indexes chats again, now, that were set aside, and looked at since; gives how many there were."""
-    return _Run(is_overdue=True, is_sweep=True).chats.retry_set_aside()
+    return _Run(FOR_LONG, is_sweep=True).chats.retry_set_aside()

@@ -79,29 +79,44 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("lasting")
-def test_one_process_is_busy_above_so_much_of_a_processor_be_it_for_a_moment(
+def test_one_process_is_busy_above_so_much_of_a_processor(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
+    keep_telling(monkeypatch, (0.4, 0.4, 0.4))
+    assert not busy.is_told()
+    keep_telling(monkeypatch, (0.41, 0.41))
+    assert busy.is_told()
+
+
+@pytest.mark.usefixtures("lasting")
+def test_a_moment_of_work_however_often_it_comes_makes_no_process_busy(
     monkeypatch: pytest.MonkeyPatch, quiet: None
 ) -> None:
-    keep_telling(monkeypatch, (0.39, 0.4))
+    keep_telling(monkeypatch, (0.02, 1.0, 0.3, 0.9, 0.02, 1.0, 0.02))
     assert not busy.is_told()
-    keep_telling(monkeypatch, (0.01, 0.42, 0.01, 0.1))
-    assert busy.is_told()
 
 
 @pytest.mark.usefixtures("lasting")
 def test_several_processes_are_busy_together_though_none_is_by_itself(
     monkeypatch: pytest.MonkeyPatch, quiet: None
 ) -> None:
-    keep_telling(monkeypatch, (0.3,))
-    keep_telling(monkeypatch, (0.1,))
+    keep_telling(monkeypatch, (0.3, 0.3))
+    keep_telling(monkeypatch, (0.1, 0.1))
     assert not busy.is_told()
-    keep_telling(monkeypatch, (0.1,))
+    keep_telling(monkeypatch, (0.1, 0.1))
     assert busy.is_told()
 
 
+@pytest.mark.usefixtures("lasting")
+def test_a_process_that_falls_idle_is_not_counted_from_then_on(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
+    keep_telling(monkeypatch, (0.3, 0.3, 0.02))
+    busy.tell("another", 39)
+    assert not busy.is_told()
+
+
 def test_a_process_with_nothing_to_do_asks_nothing_of_redis(monkeypatch: pytest.MonkeyPatch, quiet: None) -> None:
-    keep_telling(monkeypatch, (0.0, 0.049, 0.01))
-    assert not client().exists(busy.SHARES)
+    told: list[int] = []
+    monkeypatch.setattr(busy, "tell", lambda _, percent: told.append(percent))
+    keep_telling(monkeypatch, (0.0, 0.04, 0.04, 0.9, 0.04, 0.1, 0.2, 0.0, 0.01))
+    assert told == [10, 0]
 
 
 def test_a_process_that_tells_nothing_more_is_not_counted(quiet: None) -> None:

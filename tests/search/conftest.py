@@ -8,7 +8,7 @@ import pytest
 
 from app.infra import busy, jobs
 from app.infra.redis import client
-from app.search import index_jobs
+from app.search import index_jobs, waiting
 from config import settings
 from tests.factories import make_chat, make_users, run
 from tests.search.scenes import Chat
@@ -31,4 +31,4 @@ def alone_with_the_index(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
     run("DELETE FROM sweep_marks WHERE name = 'search'")
     yield
     run("DELETE FROM set_aside_jobs")
-    client().delete(busy.TOLD, index_jobs._NONE_LEFT, jobs.DIRTY_SEARCH)
+    client().delete(busy.TOLD, waiting.KEY, jobs.DIRTY_SEARCH)

@@ -15,8 +15,9 @@ from app.infra.db import UnitOfWork
 from app.infra.redis import RedisError, client
 from app.messages import marked_chats
 from app.messages.marked_chats import MarkedChats
-from app.search import index_jobs, indexing, indexing_queries, lexemes
+from app.search import index_jobs, indexing, indexing_queries, lexemes, waiting
 from app.search.index import Document
+from config import settings
 from tests.factories import make_chat, make_users, run, scalar
 from tests.search.scenes import Chat, in_index, is_behind, is_marked, write
 
@@ -31,9 +32,14 @@ def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
     assert in_index(chat_id) == sent
 
 
+def none_was_left(seconds_ago: float = 0) -> None:
+    """No marked chat was left so many seconds ago."""
+    client().hset(waiting.KEY, "since", time.time() - seconds_ago)
+
+
 def api_is_busy(since_none_left: float = 0) -> None:
     """API processes are busy; so many seconds ago no marked chat was left."""
-    client().set(index_jobs._NONE_LEFT, time.time() - since_none_left)
+    none_was_left(since_none_left)
     client().set(busy.TOLD, 1)
 
 
@@ -92,8 +98,9 @@ def test_what_has_waited_for_so_long_is_indexed_until_none_is_left_and_what_come
     assert is_marked(chat_id)
 
 
-def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_though_another_found_none_left(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_busy", [True, False], ids=["busy", "quiet"])
+def test_what_a_job_leaves_does_not_begin_to_wait_anew_though_another_found_none_left(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, is_busy: bool
 ) -> None:
     chat_id, person = chat
     sent = write(chat_id, person, "hello")
@@ -103,18 +110,63 @@ def test_what_a_job_leaves_when_its_time_is_over_does_not_begin_to_wait_anew_tho
 
     def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
         index_jobs.index_marked()
-        assert not index_jobs._is_overdue(), "a job beside this one has found none left"
+        assert not waiting.begun().is_overdue(), "a job beside this one has found none left"
         assert not is_over(), "what this one has taken has waited for long enough"
         return list(chat_ids)
 
-    api_is_busy(since_none_left=61)
+    none_was_left(seconds_ago=61)
+    if is_busy:
+        client().set(busy.TOLD, 1)
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "index_all", index_all)
         index_jobs.index_marked()
     assert is_marked(chat_id)
     assert asked == [chat_id]
+    client().set(busy.TOLD, 1)
     index_jobs.index_marked()
     assert in_index(chat_id) == sent
+
+
+def test_a_job_that_may_have_missed_what_another_returned_does_not_note_that_none_is_left(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id, person = chat
+    sent = write(chat_id, person, "hello")
+    none_was_left(seconds_ago=59)
+    client().delete(jobs.DIRTY_SEARCH)
+    before = waiting.begun()
+    take = Attempts.take_marked
+
+    def take_marked(attempts: Attempts, marks: str, limit: int) -> int:
+        taken = take(attempts, marks, limit)
+        # By one that began with this one, took the chat first, and ends now.
+        waiting.return_chats([chat_id], before)
+        return taken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Attempts, "take_marked", take_marked)
+        index_jobs.index_marked()
+    monkeypatch.setattr(settings(), "search_patience", 59)
+    client().set(busy.TOLD, 1)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
+
+
+def test_no_chat_that_is_returned_later_has_waited_for_less_than_others(chat: Chat) -> None:
+    none_was_left(seconds_ago=61)
+    long, short = waiting.begun(), waiting.Waiting(since=time.time())
+    waiting.return_chats([chat[0]], long)
+    waiting.return_chats([chat[0]], short)
+    assert waiting.begun().is_overdue()
+
+
+def test_what_is_marked_while_a_job_runs_has_waited_since_it_began(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark(chat[0])
+    begun = time.time()
+    moments = iter((begun, begun + 7, begun + 8))
+    monkeypatch.setattr(index_jobs, "time", SimpleNamespace(time=lambda: next(moments)))
+    index_jobs.index_marked()
+    assert waiting.begun().since == begun
 
 
 def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another_finds_none_left_meanwhile(
@@ -127,7 +179,7 @@ def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another
     take = Attempts.take_marked
 
     def take_marked(attempts: Attempts, marks: str, limit: int) -> int:
-        client().set(index_jobs._NONE_LEFT, time.time())
+        none_was_left()
         return take(attempts, marks, limit)
 
     monkeypatch.setattr(Attempts, "take_marked", take_marked)
@@ -192,6 +244,7 @@ def test_indexing_ends_after_a_batch_where_api_processes_become_busy_and_the_res
 
     monkeypatch.setattr(indexing_queries, "hold", hold)
     mark(chat_id)
+    none_was_left()
     index_jobs.index_marked()
     assert in_index(chat_id) == sent[:1]
     assert is_marked(chat_id)
@@ -241,6 +294,30 @@ def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_t
     index_jobs.sweep(age_seconds=10)
     assert asked == [70]
     assert in_index(chat_id) == sent, "it has waited for too long"
+
+
+def test_a_sweep_ends_where_api_processes_become_busy_and_leaves_the_rest_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = make_users(2)
+    chats = [make_chat(people) for _ in range(3)]
+    for chat_id in chats:
+        write(chat_id, people[0], "hello")
+    monkeypatch.setattr(MarkedChats, "largest_group", 1)
+    index_all = indexing.index_all
+
+    def note_busy(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
+        api_is_busy()
+        return index_all(chat_ids, is_over)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_all", note_busy)
+        none_was_left()
+        index_jobs.sweep(age_seconds=0)
+    assert [len(in_index(chat_id)) for chat_id in chats] == [1, 0, 0]
+    client().delete(busy.TOLD)
+    index_jobs.sweep(age_seconds=0)
+    assert [len(in_index(chat_id)) for chat_id in chats] == [1, 1, 1]
 
 
 def test_the_sweep_finds_what_was_lost_once_it_is_old_enough(chat: Chat) -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 
 from app.infra import busy, jobs
 from app.infra.redis import client
-from app.search import index_jobs
+from app.search import waiting
 from tests.factories import make_chat
 from tests.people import Person, make_people
 from tests.processes import Api, eventually, running_api, running_worker
@@ -67,7 +67,7 @@ def test_what_is_sent_while_the_api_is_busy_is_indexed_once_it_is_not(
         person, other = make_people(app, 2, api.url)
         chat_id = make_chat([person.id, other.id])
         before = person.send(chat_id, "before it is busy")["id"]
-        eventually(lambda: in_index(chat_id) == [before] and client().exists(index_jobs._NONE_LEFT))
+        eventually(lambda: in_index(chat_id) == [before] and client().exists(waiting.KEY))
         with under_load(api):
             eventually(busy.is_told)
             meanwhile = person.send(chat_id, "while it is busy")["id"]
