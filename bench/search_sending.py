@@ -49,9 +49,9 @@ def measure(rounds: int, seconds: float) -> tuple[dict[str, Figures], list[str]]
         for number in range(rounds):
             for name in list(_WAYS)[:: -1 if number % 2 else 1]:
                 say(f"sending, {name}, {number + 1} of {rounds}")
-                measured = _load(stack, people, _WAYS[name], seconds)
+                measured, indexed = _load(stack, people, _WAYS[name], seconds)
                 problems += [f"sending, {name}: {problem}" for problem in measured["problems"]]
-                found[name].append(_row(measured))
+                found[name].append(_row(measured, indexed))
     middles = {name: middle(rows) for name, rows in found.items()}
     ratios = {
         name: middle([_ratio(*pair) for pair in zip(found[name], found["unindexed"], strict=True)])
@@ -64,7 +64,8 @@ def measure(rounds: int, seconds: float) -> tuple[dict[str, Figures], list[str]]
     ), problems
 
 
-def _load(stack: Stack, people: People, way: _Way, seconds: float) -> Measured:
+def _load(stack: Stack, people: People, way: _Way, seconds: float) -> tuple[Measured, int]:
+    """What was measured, and how many messages were indexed meanwhile."""
     stack.environment.pop("SEARCH_PATIENCE", None)
     if way.patience is not None:
         stack.environment["SEARCH_PATIENCE"] = str(way.patience)
@@ -81,14 +82,23 @@ def _load(stack: Stack, people: People, way: _Way, seconds: float) -> Measured:
         "stragglers_seconds": STRAGGLERS_SECONDS,
         "processes": stack.processes(),
     }
+    before = _indexed(stack)
     measured = run_load("bench.load_rest", plan)
+    indexed = _indexed(stack) - before
     stack.stop()
     with stack.database() as database, database.cursor() as cursor:
         cursor.execute(SETTLE_SEARCH)
-    return measured
+    return measured, indexed
 
 
-def _row(measured: Measured) -> Figures:
+def _indexed(stack: Stack) -> int:
+    with stack.database() as database, database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM message_search")
+        (count,) = cursor.fetchone() or (0,)
+    return int(count)
+
+
+def _row(measured: Measured, indexed: int) -> Figures:
     used = measured["cpu_us"]
     return {
         "msg/s": measured["rate"],
@@ -97,6 +107,7 @@ def _row(measured: Measured) -> Figures:
         "database µs": used.get("database"),
         "both µs": used["api"] + used["database"] if {"api", "database"} <= used.keys() else None,
         "worker µs": used.get("worker"),
+        "indexed": indexed,
     }
 
 

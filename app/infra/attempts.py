@@ -27,6 +27,15 @@ from config import settings
 log = structlog.get_logger(__name__)
 
 
+Take = Callable[[int], list[bytes]]
+"""Takes so many marked chats, their ids, at most; raises RedisError where Redis is away."""
+
+
+def marked_in(marks: str) -> Take:
+    """Takes those that are in a set of marked ones."""
+    return lambda most: cast(list[bytes], redis_connections.client().spop(marks, most))
+
+
 class Attempts:
     """The attempts of one job; `work(chat_ids)` does it, `counter` counts the chats that are set aside."""
 
@@ -35,12 +44,12 @@ class Attempts:
         self._work = work
         self._counter = counter
 
-    def take_marked(self, marks: str, limit: int) -> int:
-        """Takes up to `limit` chats from a set of marked ones and works on them; gives how many were taken.
+    def take_marked(self, take: Take, limit: int) -> int:
+        """Takes up to `limit` marked chats and works on them; gives how many were taken.
 
         Raises RedisError where Redis is away. What a worker takes and does not finish is found by a sweep.
         """
-        taken = cast(list[bytes], redis_connections.client().spop(marks, limit))
+        taken = take(limit)
         chat_ids = sorted({int(member) for member in taken if member.isdigit()})
         if chat_ids:
             self.run(chat_ids, count_first=False)

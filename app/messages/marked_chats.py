@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter
 
-from app.infra.attempts import Attempts
+from app.infra.attempts import Attempts, Take
 
 
 def passed(seconds: float) -> Callable[[], bool]:
@@ -21,12 +21,12 @@ def passed(seconds: float) -> Callable[[], bool]:
 
 
 class MarkedChats:
-    """The chats of the job `name` that are in the set `marks`; `work(chat_ids)` does it, `counter` who is set aside."""
+    """The marked chats of the job `name`; `work(chat_ids)` does it, `counter` counts those that are set aside."""
 
     largest_group = 200
 
-    def __init__(self, name: str, marks: str, work: Callable[[Sequence[int]], object], counter: Counter) -> None:
-        self._marks = marks
+    def __init__(self, name: str, take: Take, work: Callable[[Sequence[int]], object], counter: Counter) -> None:
+        self._take = take
         self._attempts = Attempts(name, work, counter)
 
     def take_all(self, is_over: Callable[[], bool]) -> bool:
@@ -35,7 +35,7 @@ class MarkedChats:
         Raises RedisError where Redis is away. What a worker takes and does not finish is found by the sweep.
         """
         while not is_over():
-            if self._attempts.take_marked(self._marks, self.largest_group) < self.largest_group:
+            if self._attempts.take_marked(self._take, self.largest_group) < self.largest_group:
                 return True
         return False
 

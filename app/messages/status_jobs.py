@@ -7,6 +7,7 @@ import time
 from prometheus_client import Counter, Gauge
 
 from app.infra import sweeps
+from app.infra.attempts import marked_in
 from app.infra.db import reading
 from app.infra.jobs import DIRTY_RECEIPTS, UPDATE_STATUS
 from app.messages import status_queries, statuses
@@ -26,7 +27,7 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-marked = MarkedChats(UPDATE_STATUS, DIRTY_RECEIPTS, statuses.update_all, chats_set_aside)
+marked = MarkedChats(UPDATE_STATUS, marked_in(DIRTY_RECEIPTS), statuses.update_all, chats_set_aside)
 
 
 def update_marked() -> bool:

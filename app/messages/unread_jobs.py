@@ -7,6 +7,7 @@ import time
 from prometheus_client import Counter, Gauge
 
 from app.infra import sweeps
+from app.infra.attempts import marked_in
 from app.infra.db import reading, unit_of_work
 from app.infra.jobs import DIRTY_CHATS, FANOUT_UNREAD
 from app.messages import removal_queries, unread, unread_queries
@@ -26,7 +27,7 @@ sweep_lag = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-marked = MarkedChats(FANOUT_UNREAD, DIRTY_CHATS, unread.fan_out_all, chats_set_aside)
+marked = MarkedChats(FANOUT_UNREAD, marked_in(DIRTY_CHATS), unread.fan_out_all, chats_set_aside)
 
 
 def fan_out_marked() -> bool:

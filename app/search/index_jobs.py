@@ -20,7 +20,7 @@ from app.infra.redis import RedisError
 from app.messages.marked_chats import MarkedChats, passed
 from app.search import indexing
 from app.search import indexing_queries as queries
-from app.search.waiting import FOR_LONG, Waiting, begun, note_none_left, return_chats
+from app.search.waiting import FOR_LONG, is_overdue, return_chats, take, waiting_since
 from config import settings
 
 _SWEEP = "search"
@@ -46,15 +46,15 @@ class _Run:
     A job has its seconds for all of its groups of chats; a sweep, which looks at all groups, for each.
     """
 
-    def __init__(self, waiting: Waiting, is_sweep: bool) -> None:
-        self._waiting = waiting
+    def __init__(self, since: float, is_sweep: bool) -> None:
+        """`since`: when its chats may have begun to wait; asked before any is taken, as others may be taken later."""
+        self._since = since
         self._is_sweep = is_sweep
         self._is_time_over = passed(_LONGEST_JOB)
-        self.has_left = False
-        self.chats = MarkedChats(jobs.INDEX_MESSAGES, jobs.DIRTY_SEARCH, self._index, chats_set_aside)
+        self.chats = MarkedChats(jobs.INDEX_MESSAGES, take, self._index, chats_set_aside)
 
     def must_wait(self) -> bool:
-        return not self._waiting.is_overdue() and busy.is_told()
+        return not is_overdue(self._since) and busy.is_told()
 
     def is_over(self) -> bool:
         return self._is_time_over() or self.must_wait()
@@ -64,10 +64,9 @@ class _Run:
             self._is_time_over = passed(_LONGEST_JOB)
         left = indexing.index_all(chat_ids, self.is_over)
         if left:
-            self.has_left = True
             # Otherwise the sweep finds them; no chat is to blame for Redis.
             with suppress(RedisError):
-                return_chats(left, self._waiting)
+                return_chats(left, self._since)
                 jobs.mark_for_search(left[0])
 
 
@@ -76,12 +75,9 @@ def index_marked() -> None:
 
     What is left gets a job behind those of the queue, a moment later. Raises RedisError.
     """
-    moment, waiting = time.time(), begun()
-    run = _Run(waiting, is_sweep=False)
+    run = _Run(waiting_since(), is_sweep=False)
     if not run.chats.take_all(run.is_over):
         _ask_again()
-    elif not run.has_left:
-        note_none_left(moment, waiting)
 
 
 def _ask_again() -> None:
@@ -104,7 +100,7 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
         if not alone:
             return 0
         deadline = time.monotonic() + _LONGEST_RUN
-        run = _Run(FOR_LONG if is_busy else begun(), is_sweep=True)
+        run = _Run(FOR_LONG if is_busy else waiting_since(), is_sweep=True)
         with reading() as unit:
             place = sweeps.mark(unit, _SWEEP) or 0
             found = queries.behind(unit, place, _LARGEST_ROUND, age_seconds)

@@ -1,7 +1,7 @@
-"""How long marked chats have waited for their indexing, at most: what jobs remember of it in Redis, for one another.
+"""How long marked chats have waited for their indexing, at most: since when, as jobs tell one another in Redis.
 
-No mark says when it was made. But once a job has come to the last one, all that is marked was marked since it began,
-or was taken by another job, which may return it.
+No mark says when it was made. But what is marked when a job takes the last of them is marked later, unless it was taken
+before and is returned.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 from app.infra import jobs
@@ -17,59 +16,46 @@ from app.infra import redis as redis_connections
 from app.infra.redis import RedisError
 from config import settings
 
-KEY = "search:waiting"
-"""A hash in Redis: `since` when marked chats may have waited, in seconds (UTC), and how many `returns` there were."""
+KEY = "search:waiting_since"
+"""In Redis: since when a marked chat may have waited, in seconds (UTC)."""
+FOR_LONG = 0.0
+"""Since when those have waited that need not wait any more."""
 
-_NONE_LEFT = """
-if (redis.call('HGET', KEYS[1], 'returns') or '0') == ARGV[2] then redis.call('HSET', KEYS[1], 'since', ARGV[1]) end
+# In one step each: otherwise one job may return chats just when another notes that it has taken the last ones.
+_TAKE = """
+local taken = redis.call('SPOP', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SET', KEYS[2], ARGV[2]) end
+return taken
 """
-_RETURNED = """
-redis.call('HINCRBY', KEYS[1], 'returns', 1)
-if tonumber(redis.call('HGET', KEYS[1], 'since') or 0) > tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 'since', ARGV[1])
-end
+_RETURN = """
+redis.call('SADD', KEYS[1], unpack(ARGV, 2))
+if tonumber(redis.call('GET', KEYS[2]) or 0) > tonumber(ARGV[1]) then redis.call('SET', KEYS[2], ARGV[1]) end
 """
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """What was known when a job began: since when its chats may have waited, in seconds (UTC), and how often jobs had
-    returned some by then.
+def waiting_since() -> float:
+    """Since when marked chats may have waited: seconds (UTC). For long where Redis is away.
+
+    Where it has lost that it has lost the marks too, and new ones wait from now on.
     """
-
-    since: float
-    returns: int = 0
-
-    def is_overdue(self) -> bool:
-        """Whether they may have waited for SEARCH_PATIENCE by now, which they have where the clock was set back."""
-        return abs(time.time() - self.since) >= settings().search_patience
-
-
-FOR_LONG = Waiting(since=0)
-"""Of chats that have waited for too long in any case."""
-
-
-def begun() -> Waiting:
-    """What is known now, before any chat is taken. Where Redis has lost it, or is away, all have waited for long."""
-    with suppress(RedisError):
-        since, returns = cast("list[bytes | None]", redis_connections.client().hmget(KEY, "since", "returns"))
-        return Waiting(float(since or 0), int(returns or 0))
+    with suppress(RedisError), redis_connections.client().pipeline(transaction=False) as pipeline:
+        pipeline.set(KEY, time.time(), nx=True)
+        pipeline.get(KEY)
+        return float(pipeline.execute()[-1])
     return FOR_LONG
 
 
-def note_none_left(since: float, before: Waiting) -> None:
-    """Notes that a job, which had begun at `since` and seen `before`, has left no mark; raises RedisError.
-
-    Not where others have returned chats meanwhile: it may have missed those.
-    """
-    redis_connections.client().eval(_NONE_LEFT, 1, KEY, since, before.returns)
+def is_overdue(since: float) -> bool:
+    """Whether SEARCH_PATIENCE has passed since then, which it has as well where the clock was set back."""
+    return abs(time.time() - since) >= settings().search_patience
 
 
-def return_chats(chat_ids: Collection[int], before: Waiting) -> None:
-    """Marks chats again that a job has taken and not finished; raises RedisError.
+def take(most: int) -> list[bytes]:
+    """Takes marked chats, their ids; raises RedisError. What is marked once none is left waits from now on."""
+    taken = redis_connections.client().eval(_TAKE, 2, jobs.DIRTY_SEARCH, KEY, most, time.time())
+    return cast("list[bytes]", taken)
 
-    They have waited since before it began, whatever others have noted meanwhile.
-    """
-    redis = redis_connections.client()
-    redis.sadd(jobs.DIRTY_SEARCH, *chat_ids)
-    redis.eval(_RETURNED, 1, KEY, before.since)
+
+def return_chats(chat_ids: Collection[int], since: float) -> None:
+    """Marks chats again that a job has taken and not finished; they have waited since then. Raises RedisError."""
+    redis_connections.client().eval(_RETURN, 2, jobs.DIRTY_SEARCH, KEY, since, *chat_ids)

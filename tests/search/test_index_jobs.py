@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from app.infra import busy, jobs, sweeps
-from app.infra.attempts import Attempts
+from app.infra import redis as redis_connections
+from app.infra.attempts import Attempts, Take
 from app.infra.db import UnitOfWork
 from app.infra.redis import RedisError, client
 from app.messages import marked_chats
 from app.messages.marked_chats import MarkedChats
 from app.search import index_jobs, indexing, indexing_queries, lexemes, waiting
 from app.search.index import Document
-from config import settings
 from tests.factories import make_chat, make_users, run, scalar
 from tests.search.scenes import Chat, in_index, is_behind, is_marked, write
 
@@ -34,7 +34,7 @@ def test_dirty_chats_are_taken_and_indexed(chat: Chat) -> None:
 
 def none_was_left(seconds_ago: float = 0) -> None:
     """No marked chat was left so many seconds ago."""
-    client().hset(waiting.KEY, "since", time.time() - seconds_ago)
+    client().set(waiting.KEY, time.time() - seconds_ago)
 
 
 def api_is_busy(since_none_left: float = 0) -> None:
@@ -110,7 +110,7 @@ def test_what_a_job_leaves_does_not_begin_to_wait_anew_though_another_found_none
 
     def index_all(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
         index_jobs.index_marked()
-        assert not waiting.begun().is_overdue(), "a job beside this one has found none left"
+        assert not waiting.is_overdue(waiting.waiting_since()), "a job beside this one has found none left"
         assert not is_over(), "what this one has taken has waited for long enough"
         return list(chat_ids)
 
@@ -127,46 +127,40 @@ def test_what_a_job_leaves_does_not_begin_to_wait_anew_though_another_found_none
     assert in_index(chat_id) == sent
 
 
-def test_a_job_that_may_have_missed_what_another_returned_does_not_note_that_none_is_left(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat_id, person = chat
-    sent = write(chat_id, person, "hello")
-    none_was_left(seconds_ago=59)
-    client().delete(jobs.DIRTY_SEARCH)
-    before = waiting.begun()
-    take = Attempts.take_marked
-
-    def take_marked(attempts: Attempts, marks: str, limit: int) -> int:
-        taken = take(attempts, marks, limit)
-        # By one that began with this one, took the chat first, and ends now.
-        waiting.return_chats([chat_id], before)
-        return taken
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Attempts, "take_marked", take_marked)
-        index_jobs.index_marked()
-    monkeypatch.setattr(settings(), "search_patience", 59)
-    client().set(busy.TOLD, 1)
-    index_jobs.index_marked()
-    assert in_index(chat_id) == sent
-
-
-def test_no_chat_that_is_returned_later_has_waited_for_less_than_others(chat: Chat) -> None:
+def test_what_is_returned_and_taken_again_has_waited_since_before_it_was_taken_first(chat: Chat) -> None:
     none_was_left(seconds_ago=61)
-    long, short = waiting.begun(), waiting.Waiting(since=time.time())
-    waiting.return_chats([chat[0]], long)
-    waiting.return_chats([chat[0]], short)
-    assert waiting.begun().is_overdue()
+    since = waiting.waiting_since()
+    waiting.take(200)
+    assert not waiting.is_overdue(waiting.waiting_since())
+    waiting.return_chats([chat[0]], since)
+    assert waiting.waiting_since() == since
+    waiting.return_chats([chat[0]], time.time())
+    assert waiting.waiting_since() == since, "another job returns what was marked later"
 
 
-def test_what_is_marked_while_a_job_runs_has_waited_since_it_began(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    mark(chat[0])
-    begun = time.time()
-    moments = iter((begun, begun + 7, begun + 8))
-    monkeypatch.setattr(index_jobs, "time", SimpleNamespace(time=lambda: next(moments)))
-    index_jobs.index_marked()
-    assert waiting.begun().since == begun
+def test_where_redis_has_lost_since_when_marks_wait_they_do_from_the_first_job_on() -> None:
+    client().delete(waiting.KEY)
+    since = waiting.waiting_since()
+    assert not waiting.is_overdue(since)
+    assert waiting.waiting_since() == since
+
+
+def test_while_redis_is_away_no_mark_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RedisError
+
+    monkeypatch.setattr(redis_connections, "client", fail)
+    assert waiting.is_overdue(waiting.waiting_since())
+
+
+def test_marks_wait_from_the_moment_at_which_the_last_one_was_taken_before(chat: Chat) -> None:
+    client().delete(jobs.DIRTY_SEARCH)
+    client().sadd(jobs.DIRTY_SEARCH, 1, 2, 3)
+    none_was_left(seconds_ago=61)
+    assert len(waiting.take(2)) == 2
+    assert waiting.is_overdue(waiting.waiting_since())
+    assert len(waiting.take(1)) == 1
+    assert not waiting.is_overdue(waiting.waiting_since())
 
 
 def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another_finds_none_left_meanwhile(
@@ -178,9 +172,9 @@ def test_what_has_waited_for_so_long_when_a_job_begins_is_indexed_though_another
     api_is_busy(since_none_left=61)
     take = Attempts.take_marked
 
-    def take_marked(attempts: Attempts, marks: str, limit: int) -> int:
+    def take_marked(attempts: Attempts, take_some: Take, limit: int) -> int:
         none_was_left()
-        return take(attempts, marks, limit)
+        return take(attempts, take_some, limit)
 
     monkeypatch.setattr(Attempts, "take_marked", take_marked)
     index_jobs.index_marked()
@@ -257,7 +251,7 @@ def test_what_a_job_cannot_mark_again_as_redis_fails_is_found_by_the_sweep_and_n
     sent = three_batches(chat, monkeypatch)
     mark(chat_id)
 
-    def sadd(*_: object) -> None:
+    def return_chats(*_: object) -> None:
         # The job has taken its chats by now.
         assert not is_marked(chat_id)
         raise RedisError
@@ -265,7 +259,7 @@ def test_what_a_job_cannot_mark_again_as_redis_fails_is_found_by_the_sweep_and_n
     index_all = indexing.index_all
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "index_all", lambda chat_ids, _: index_all(chat_ids, lambda: True))
-        patch.setattr(client(), "sadd", sadd)
+        patch.setattr(index_jobs, "return_chats", return_chats)
         index_jobs.index_marked()
     assert in_index(chat_id) == sent[:1]
     assert not is_marked(chat_id)
