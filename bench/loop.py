@@ -47,13 +47,18 @@ class Loop:
         """Calls `action` in so many seconds, with the moment at which it was due."""
         self._add_clock(time.perf_counter() + seconds, None, action)
 
-    def run_until(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Serves sockets and clocks until it is done, or for so many seconds; whether it is done."""
+    def run_until(self, done: Callable[[], bool], seconds: float, pause_seconds: float = 0.0) -> bool:
+        """Serves sockets and clocks until it is done, or for so many seconds; whether it is done.
+
+        Meanwhile it does not look at them for the pause, again and again, so that what comes gathers.
+        """
         deadline = time.perf_counter() + seconds
         while not done():
             if time.perf_counter() >= deadline:
                 return False
             self._turn(deadline)
+            if pause_seconds:
+                time.sleep(pause_seconds)
         return True
 
     def serve(self, commands: dict[str, Callable[..., Any]]) -> None:

@@ -22,6 +22,7 @@ from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
+from app.infra.threads import give_way
 from app.realtime.wire import CloseCode, close_frame, pong_frame
 from app.web.authentication import Caller
 from config import settings
@@ -118,7 +119,7 @@ class Connection:
             received += 1
             if received % _RECEIVED_IN_A_ROW == 0:
                 # A client that sends without a pause always has something to read, and reading never waits then.
-                gevent.sleep(0)
+                give_way()
             for event in self._parser.events():
                 if getattr(event, "frame_finished", True) and not allow(getattr(event, "message_finished", False)):
                     return
@@ -222,7 +223,7 @@ class Connection:
             if self._drainer is not None:
                 self._drainer.join(timeout=_CLOSE_TIMEOUT)
             while self._closing and not self._peer_closed:
-                gevent.sleep(0)
+                give_way()
                 try:
                     self._peer_closed = not self._socket.recv(_RECEIVE_BYTES)
                 except OSError:

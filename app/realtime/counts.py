@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from app.infra import bus
+from app.infra.threads import give_way
 from app.realtime.room import Room
 from app.realtime.wire import text_frame
 
@@ -41,7 +42,7 @@ class UnreadCounts:
                     self._tell(room, content)
                 except Exception:
                     log.exception("counts_not_told", chat_id=room.chat_id)
-                gevent.sleep(0)
+                give_way()
         finally:
             self._is_telling = False
 
@@ -54,4 +55,4 @@ class UnreadCounts:
                 data = {"chat_id": room.chat_id, "unread_count": unread_count, "revision": revision}
                 connection.deliver(text_frame(bus.encode("unread", data)))
             if index % _MOST_AT_ONCE == 0:
-                gevent.sleep(0)
+                give_way()

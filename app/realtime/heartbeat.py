@@ -11,6 +11,7 @@ import structlog
 
 from app.errors import AppError
 from app.infra.db import reading
+from app.infra.threads import give_way
 from app.realtime import presence, queries
 from app.realtime.connection import Connection
 from app.realtime.lease_keeper import LeaseKeeper
@@ -100,4 +101,4 @@ class Heartbeat:
                     is_here = partial(self._connections.__contains__, connection)
                     gevent.spawn(presence.connected, connection.caller, connection.id, is_here)
             if index % 100 == 99:
-                gevent.sleep(0)
+                give_way()

@@ -21,6 +21,7 @@ from app.chats.service import present_members
 from app.errors import AppError
 from app.infra.bus import Header
 from app.infra.db import reading
+from app.infra.threads import give_way
 from app.messages.service import frames_between
 from app.messages.unread import tell_counts
 from app.realtime.addressed import Addressed
@@ -304,7 +305,8 @@ class Room:
         receivers = tuple(self.connections)
         for start in range(0, len(receivers), _MOST_AT_ONCE):
             if start:
-                gevent.sleep(0)  # Others are served in between; this chat's next event waits behind this one.
-            for connection in receivers[start : start + _MOST_AT_ONCE]:
-                if connection.id != sender and connection.user_id not in left_out and connection in self.connections:
-                    connection.deliver(addressed.to(connection.user_id), droppable)
+                give_way()  # Others are served in between; this chat's next event waits behind this one.
+            # Who has left meanwhile is not sent it. From here to the next pause nobody leaves.
+            for connection in self.connections.intersection(receivers[start : start + _MOST_AT_ONCE]):
+                if connection.id != sender and not (left_out and connection.user_id in left_out):
+                    connection.deliver(addressed.same_for_all or addressed.to(connection.user_id), droppable)
