@@ -105,7 +105,9 @@ class Connection:
         the iterator ends where it answers no.
         """
         parts: list[str] = []
-        size = received = 0
+        size = in_a_row = 0
+        loop: Any = gevent.get_hub().loop
+        look = loop.iteration
         while not self._closing:
             try:
                 data = self._socket.recv(_RECEIVE_BYTES)
@@ -116,8 +118,11 @@ class Connection:
             except (OSError, ProtocolError):
                 return
             self.last_heard = time.monotonic()
-            received += 1
-            if received % _RECEIVED_IN_A_ROW == 0:
+            # In a row: the loop has not looked at the sockets in between.
+            if look != loop.iteration:
+                look, in_a_row = loop.iteration, 0
+            in_a_row += 1
+            if in_a_row == _RECEIVED_IN_A_ROW:
                 # A client that sends without a pause always has something to read, and reading never waits then.
                 give_way()
             for event in self._parser.events():
