@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.messages import unread
+from tests.chats.membership import change
 from tests.factories import run, scalar
 from tests.messages.deleting import assert_counts_are_right, delete, texts
 from tests.messages.scenes import People, cast, give_role
@@ -107,11 +108,10 @@ def test_what_was_deleted_for_oneself_can_still_be_deleted_for_everyone(people: 
 def test_service_messages_leave_no_data_and_no_count_behind(people: People) -> None:
     ada, bob = people(2)
     chat_id = ada.group(bob)
-    message_id = ada.send(chat_id, "x")["id"]
-    run(
-        "UPDATE messages SET message_type = 'service', text = NULL, service = '{\"a\": 1}' WHERE id = :id",
-        id=message_id,
-    )
+    assert change(ada, chat_id, name="Another name").status_code == 200
+    (notice,) = ada.get(f"/chats/{chat_id}/messages")["items"]
+    message_id = notice["id"]
+    assert notice["service"]["action"]
     unread.fan_out_all([chat_id])
     assert delete(bob, message_id) == 403
     assert delete(ada, message_id) == 204
