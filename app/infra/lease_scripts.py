@@ -52,3 +52,11 @@ for i = 1, #ARGV, 2 do
   end
 end
 """
+
+# Notes a person as untold once more, from now on, and answers the mark of that.
+REMAIN = """
+local time = redis.call('TIME')
+local mark = string.format('%.0f', time[1] * 1000000 + time[2])
+redis.call('ZADD', KEYS[1], mark, ARGV[1])
+return mark
+"""

@@ -20,7 +20,7 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError
 
 from app.infra import hub_notes
-from app.infra.lease_scripts import LEASE, TOLD
+from app.infra.lease_scripts import LEASE, REMAIN, TOLD
 from app.infra.redis import Breaker, client
 from app.infra.redis_batches import RedisAway, RedisBatches
 from config import settings
@@ -167,13 +167,12 @@ def told(marks: Mapping[int, str]) -> None:
 
 def remain_untold(user_id: int) -> str:
     """Notes that what a person shows is to be told once more; the mark of that, empty where Redis is away."""
-    return _breaker.call(lambda: _remain_untold(user_id), "")
-
-
-def _remain_untold(user_id: int) -> str:
-    mark = _microseconds(client().time())
-    client().zadd(_UNTOLD, {str(user_id): mark})
-    return str(mark)
+    try:
+        # Where many leave at once this is asked of many: apart, each would take a connection of its own.
+        mark: bytes = _batches.ask("EVAL", REMAIN, 1, _UNTOLD, user_id)
+    except RedisAway:
+        return ""
+    return mark.decode()
 
 
 def connected(user_ids: Collection[int]) -> set[int] | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
 
-from app.infra import hub_notes, presence
-from app.infra.redis import client
+from app.infra import hub_notes, presence, redis_batches
+from app.infra.redis import client, make_client
 from app.infra.redis_writer import RESYNC_CHANNEL
+from config import settings
 from tests.processes import eventually
 
 _IDS = count(2**52)
@@ -78,6 +81,31 @@ def test_only_the_mark_of_the_latest_change_makes_it_told(user_id: int, monkeypa
         presence.told({user_id: mark})
         assert (user_id in {untold.user_id for untold in presence.untold()}) is is_untold
     assert presence.end(user_id, "one").mark == ""
+
+
+@pytest.mark.usefixtures("_servers")
+def test_what_many_are_to_be_told_of_once_more_is_noted_at_once_over_few_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = make_client(f"{settings().redis}&client_name=many")
+    for module in (presence, redis_batches):
+        monkeypatch.setattr(module, "client", lambda: own)
+    people = [next(_IDS) for _ in range(40)]
+    together = Barrier(len(people))
+
+    def remain_untold(user_id: int) -> str:
+        together.wait()
+        return presence.remain_untold(user_id)
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        marks = dict(zip(people, pool.map(remain_untold, people), strict=True))
+    assert len([each for each in own.client_list() if each["name"] == "many"]) <= 2
+    assert own.zmscore("presence:untold", [str(user_id) for user_id in people]) == [
+        float(mark) for mark in marks.values()
+    ]
+    presence.told(marks)
+    assert own.zmscore("presence:untold", [str(user_id) for user_id in people]) == [None] * len(people)
+    own.close()
 
 
 @pytest.fixture
