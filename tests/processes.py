@@ -56,10 +56,12 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.end()
-        if kind is not None:
-            # For whoever reads why the test failed: its folder is gone by then.
-            print(self.log.name, self.log.read_text()[-4000:], sep="\n")
+        try:
+            self.end()
+        finally:
+            if kind is not None:
+                # For whoever reads why the test failed: its folder is gone by then.
+                print(self.log.name, self.log.read_text(errors="replace")[-4000:], sep="\n")
 
     def end(self) -> None:
         """Ends what nobody needs any more."""

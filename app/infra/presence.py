@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError
 
 from app.infra import hub_notes
 from app.infra.lease_scripts import LEASE, REMAIN, TOLD
-from app.infra.redis import Breaker, client
+from app.infra.redis import Breaker, RedisError, client
 from app.infra.redis_batches import RedisAway, RedisBatches
 from config import settings
 
@@ -56,6 +56,9 @@ class Untold(NamedTuple):
 
 UNKNOWN = Change("offline", "offline")
 """What comes of a lease that Redis did not take."""
+
+# That Redis is away, or that it answers but takes nothing, as one without memory or a copy that only reads.
+_FAILURES = (RedisAway, RedisError, OSError)
 
 _breaker = Breaker()
 _batches = RedisBatches()
@@ -96,7 +99,7 @@ def _arguments(lease: Lease, seconds: int) -> tuple[str | int, ...]:
 def _run(user_id: int, connection_id: str, seconds: int, status: str) -> Change:
     try:
         before, after, mark = _ask_script(*_arguments(Lease(user_id, connection_id, status), seconds))
-    except RedisAway:
+    except _FAILURES:
         return UNKNOWN
     return Change(cast(Status, before.decode()), cast(Status, after.decode()), mark.decode())
 
@@ -166,11 +169,11 @@ def told(marks: Mapping[int, str]) -> None:
 
 
 def remain_untold(user_id: int) -> str:
-    """Notes that what a person shows is to be told once more; the mark of that, empty where Redis is away."""
+    """Notes that what a person shows is to be told once more; the mark of that, empty where Redis fails."""
     try:
         # Where many leave at once this is asked of many: apart, each would take a connection of its own.
         mark: bytes = _batches.ask("EVAL", REMAIN, 1, _UNTOLD, user_id)
-    except RedisAway:
+    except _FAILURES:
         return ""
     return mark.decode()
 

@@ -102,3 +102,4 @@ class Heartbeat:
                     gevent.spawn(presence.connected, connection.caller, connection.id, is_here)
             if index % 100 == 99:
                 give_way()
+                now = time.monotonic()

@@ -63,7 +63,8 @@ class _Run:
         if self._is_sweep:
             self._is_time_over = passed(_LONGEST_JOB)
         left = indexing.index_all(chat_ids, self.is_over)
-        if left:
+        # Those of a sweep that need not wait are left to the next one: marked again, they would say so of all others.
+        if left and self._since != FOR_LONG:
             # Otherwise the sweep finds them; no chat is to blame for Redis.
             with suppress(RedisError):
                 return_chats(left, self._since)
@@ -93,6 +94,9 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
     While API processes are busy, it leaves those alone that may wait for them, and where they become so, the rest. Goes
     on where the last one ended, and around: each looks at 50,000 chats. Does nothing while another sweep runs.
     """
+    with suppress(RedisError):
+        # Notes that no chat is marked: otherwise the first ones after an hour would have waited for an hour.
+        waiting_since()
     is_busy = busy.is_told()
     if is_busy:
         age_seconds += settings().search_patience
@@ -100,18 +104,22 @@ def sweep(age_seconds: int = _AGE_SECONDS) -> int:
         if not alone:
             return 0
         deadline = time.monotonic() + _LONGEST_RUN
-        run = _Run(FOR_LONG if is_busy else waiting_since(), is_sweep=True)
+        run = _Run(FOR_LONG if is_busy else time.time(), is_sweep=True)
         with reading() as unit:
             place = sweeps.mark(unit, _SWEEP) or 0
             found = queries.behind(unit, place, _LARGEST_ROUND, age_seconds)
         chats_behind.set(len(found.chat_ids))
-        # What is not done by the end stays behind, and the next round finds it.
-        run.chats.sweep(found.chat_ids, deadline, run.must_wait)
-        with unit_of_work() as unit:
-            sweeps.set_place(unit, _SWEEP, found.last_chat_id or 0)
+        is_done = run.chats.sweep(found.chat_ids, deadline, run.must_wait)
+        # What had to wait is where the next sweep begins. What is not done otherwise stays behind for the next round.
+        if is_done or not run.must_wait():
+            with unit_of_work() as unit:
+                sweeps.set_place(unit, _SWEEP, found.last_chat_id or 0)
         return len(found.chat_ids)
 
 
 def retry_set_aside() -> int:
-    """Indexes chats again, now, that were set aside, and looked at since; gives how many there were."""
+    """Indexes chats again, now, that were set aside, and looked at since; gives how many there were.
+
+    What is left of them after a second for each group, the sweep finds.
+    """
     return _Run(FOR_LONG, is_sweep=True).chats.retry_set_aside()

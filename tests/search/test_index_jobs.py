@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from app.infra import busy, jobs, sweeps
-from app.infra import redis as redis_connections
 from app.infra.attempts import Attempts, Take
 from app.infra.db import UnitOfWork
 from app.infra.redis import RedisError, client
@@ -129,8 +128,10 @@ def test_what_a_job_leaves_does_not_begin_to_wait_anew_though_another_found_none
 
 def test_what_is_returned_and_taken_again_has_waited_since_before_it_was_taken_first(chat: Chat) -> None:
     none_was_left(seconds_ago=61)
+    mark(chat[0])
     since = waiting.waiting_since()
     waiting.take(200)
+    mark(chat[0])
     assert not waiting.is_overdue(waiting.waiting_since())
     waiting.return_chats([chat[0]], since)
     assert waiting.waiting_since() == since
@@ -140,17 +141,30 @@ def test_what_is_returned_and_taken_again_has_waited_since_before_it_was_taken_f
 
 def test_where_redis_has_lost_since_when_marks_wait_they_do_from_the_first_job_on() -> None:
     client().delete(waiting.KEY)
+    mark(1)
     since = waiting.waiting_since()
     assert not waiting.is_overdue(since)
     assert waiting.waiting_since() == since
 
 
-def test_while_redis_is_away_no_mark_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise RedisError
+def test_what_is_returned_where_redis_has_lost_since_when_marks_wait_does_not_begin_anew() -> None:
+    client().delete(waiting.KEY)
+    waiting.return_chats([1], 1.0)
+    assert waiting.waiting_since() == 1.0
 
-    monkeypatch.setattr(redis_connections, "client", fail)
-    assert waiting.is_overdue(waiting.waiting_since())
+
+def test_what_is_marked_first_after_an_hour_waits_like_all_others(chat: Chat) -> None:
+    chat_id, person = chat
+    client().delete(jobs.DIRTY_SEARCH)
+    api_is_busy(since_none_left=3600)
+    index_jobs.sweep()
+    sent = write(chat_id, person, "hello")
+    mark(chat_id)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == []
+    client().delete(busy.TOLD)
+    index_jobs.index_marked()
+    assert in_index(chat_id) == sent
 
 
 def test_marks_wait_from_the_moment_at_which_the_last_one_was_taken_before(chat: Chat) -> None:
@@ -160,6 +174,7 @@ def test_marks_wait_from_the_moment_at_which_the_last_one_was_taken_before(chat:
     assert len(waiting.take(2)) == 2
     assert waiting.is_overdue(waiting.waiting_since())
     assert len(waiting.take(1)) == 1
+    mark(chat[0])
     assert not waiting.is_overdue(waiting.waiting_since())
 
 
@@ -290,8 +305,27 @@ def test_while_api_processes_are_busy_the_sweep_leaves_alone_what_may_wait_for_t
     assert in_index(chat_id) == sent, "it has waited for too long"
 
 
+def test_what_a_sweep_does_not_come_to_the_end_of_while_processes_are_busy_makes_no_mark_overdue(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat_id = chat[0]
+    sent = three_batches(chat, monkeypatch)
+    client().delete(jobs.DIRTY_SEARCH)
+    api_is_busy()
+    index_all, behind = indexing.index_all, indexing_queries.behind
+    monkeypatch.setattr(indexing, "index_all", lambda chat_ids, _: index_all(chat_ids, lambda: True))
+    # As if the messages were old.
+    monkeypatch.setattr(indexing_queries, "behind", lambda unit, after, most, _: behind(unit, after, most, 0))
+    for done in range(1, 4):
+        index_jobs.sweep()
+        assert in_index(chat_id) == sent[:done]
+        assert not is_marked(chat_id)
+        assert not waiting.is_overdue(waiting.waiting_since())
+
+
+@pytest.mark.parametrize("none_left", [0, 61], ids=["marks wait since now", "marks wait for long"])
 def test_a_sweep_ends_where_api_processes_become_busy_and_leaves_the_rest_to_the_next_one(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, none_left: float
 ) -> None:
     people = make_users(2)
     chats = [make_chat(people) for _ in range(3)]
@@ -301,13 +335,17 @@ def test_a_sweep_ends_where_api_processes_become_busy_and_leaves_the_rest_to_the
     index_all = indexing.index_all
 
     def note_busy(chat_ids: Sequence[int], is_over: Callable[[], bool]) -> list[int]:
-        api_is_busy()
+        client().set(busy.TOLD, 1)
         return index_all(chat_ids, is_over)
 
+    places: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "index_all", note_busy)
-        none_was_left()
+        patch.setattr(sweeps, "set_place", lambda *arguments: places.append(arguments[-1]))
+        mark(chats[0])
+        none_was_left(none_left)
         index_jobs.sweep(age_seconds=0)
+    assert places == [], "the next sweep goes on here, not a round later"
     assert [len(in_index(chat_id)) for chat_id in chats] == [1, 0, 0]
     client().delete(busy.TOLD)
     index_jobs.sweep(age_seconds=0)
